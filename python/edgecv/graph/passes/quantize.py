@@ -1,0 +1,365 @@
+"""Turns a lowered f32 graph into int8 where asked: scales from ranges, integer weights, Quantize/Dequantize at borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, Set
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv.errors import UnsupportedModelError
+from edgecv.graph.ir import Graph, Node, Value
+from edgecv.quant.lookup import lookup_table
+from edgecv.quant.parameters import (
+    QuantParams,
+    activation_params,
+    clamp_bounds,
+    multiplier,
+    quantize,
+    quantize_weights,
+)
+from edgecv.quant.precision import MOVES, SharedScales
+from edgecv.quant.ranges import Range
+
+SOFTMAX_PARAMS = QuantParams(float(np.float32(1.0 / 256.0)), -128)
+# Concat inputs that others read too keep their own, finer scale when the output's range is this much wider.
+CONCAT_RATIO = 2.0
+
+
+@dataclass
+class LayerError:
+    """How far the integer weights of a layer are from the real ones."""
+
+    node: str
+    sqnr_db: float
+
+
+class QuantizePass:
+    """int8 for every node not in ``float_nodes``.
+
+    ranges: value name -> (low, high) in real units, for every activation int8 nodes read or write (moves inherit).
+    After ``run`` the graph's s8 values carry scale and zero_point, and ``layer_errors`` the weight errors.
+    Raises UnsupportedModelError naming every layer whose accumulator could overflow.
+    """
+
+    def __init__(self, ranges: Mapping[str, Range], float_nodes: Set[str]) -> None:
+        self._ranges = ranges
+        self._float = float_nodes
+        self.layer_errors: List[LayerError] = []
+
+    def run(self, graph: Graph) -> Graph:
+        self._graph = graph
+        self._params = self._choose_params()
+        self._refused: List[str] = []
+        self._nodes: List[Node] = []
+        self._bridges: Dict[str, str] = {}
+        for port in graph.inputs:
+            self._make_port(port.value)
+        for node in graph.nodes:
+            self._quantize_node(node) if self._is_int8(node) else self._float_node(node)
+        if self._refused:
+            raise UnsupportedModelError(
+                "these layers cannot be int8:\n  " + "\n  ".join(self._refused)
+                + "\nkeep them in float with keep_float (--keep-float)"
+            )
+        graph.nodes = self._nodes
+        graph.drop_unused()
+        return graph
+
+    # -- choosing scales ------------------------------------------------------------------------------------------
+
+    def _is_int8(self, node: Node) -> bool:
+        return node.name not in self._float
+
+    def _choose_params(self) -> Dict[str, QuantParams]:
+        graph, shared = self._graph, SharedScales()
+        readers = graph.consumers()
+        forced: Set[str] = set()
+        concats: List[Node] = []
+        touched: Dict[str, None] = {}
+        for node in graph.nodes:
+            if not self._is_int8(node):
+                continue
+            activations = [name for name in node.inputs if name and self._is_activation(name)]
+            for name in activations + node.outputs:
+                if graph.values[name].dtype == "f32":
+                    touched[name] = None
+            if node.op == "Concat":
+                concats.append(node)
+            elif node.op in MOVES:
+                shared.join(activations[:1] + node.outputs)
+            elif node.op == "Softmax":
+                forced.add(node.outputs[0])
+        self._own_scale: Set[str] = set()
+        for node in concats:
+            for name in node.inputs:
+                if not self._is_activation(name):
+                    continue
+                wide = self._extent(node.outputs[0]) > CONCAT_RATIO * self._extent(name)
+                is_forced = any(shared.find(f) == shared.find(name) for f in forced)
+                if is_forced or (wide and len(readers[name]) > 1):
+                    self._own_scale.add(name)
+                else:
+                    shared.join([node.outputs[0], name])
+        groups: Dict[str, List[str]] = {}
+        for name in touched:
+            groups.setdefault(shared.find(name), []).append(name)
+        params: Dict[str, QuantParams] = {}
+        for members in groups.values():
+            if any(name in forced for name in members):
+                chosen = SOFTMAX_PARAMS
+            else:
+                known = [self._ranges[name] for name in members if name in self._ranges]
+                if not known:
+                    raise UnsupportedModelError(
+                        f"no range is known for the activation {members[0]!r}: calibration did not see it"
+                    )
+                chosen = activation_params(min(r[0] for r in known), max(r[1] for r in known))
+            params.update((name, chosen) for name in members)
+        return params
+
+    def _extent(self, name: str) -> float:
+        low, high = self._ranges.get(name, (0.0, 0.0))
+        return max(high, 0.0) - min(low, 0.0)
+
+    def _is_activation(self, name: str) -> bool:
+        return not self._graph.values[name].is_constant
+
+    # -- borders between f32 and s8 -------------------------------------------------------------------------------
+
+    def _make_port(self, name: str) -> None:
+        """A graph input is s8 itself when every reader is int8; the API quantizes on the way in."""
+        readers = self._graph.consumers().get(name, [])
+        if name in self._params and readers and all(self._is_int8(node) for node in readers):
+            self._mark(name)
+
+    def _mark(self, name: str) -> None:
+        value, params = self._graph.values[name], self._params[name]
+        value.dtype, value.scale, value.zero_point = "s8", params.scale, params.zero_point
+
+    def _bridge(self, name: str, op: str, dtype: str) -> str:
+        """The s8 (f32) form of an f32 (s8) activation, by one Quantize (Dequantize) however many read it."""
+        value = self._graph.values[name]
+        if value.dtype == dtype or value.dtype not in ("f32", "s8"):
+            return name
+        if name not in self._bridges:
+            bridged = self._graph.add(Value(self._graph.fresh(f"{name}.{dtype}"), value.shape, dtype))
+            if dtype == "s8":
+                params = self._params[name]
+                bridged.scale, bridged.zero_point = params.scale, params.zero_point
+            self._nodes.append(Node(op, f"{name}.{op.lower()}", [name], [bridged.name]))
+            self._bridges[name] = bridged.name
+        return self._bridges[name]
+
+    def _float_node(self, node: Node) -> None:
+        node.inputs = [
+            self._bridge(name, "Dequantize", "f32") if name and self._is_activation(name) else name
+            for name in node.inputs
+        ]
+        self._nodes.append(node)
+
+    # -- int8 nodes -----------------------------------------------------------------------------------------------
+
+    def _quantize_node(self, node: Node) -> None:
+        node.inputs = [
+            self._bridge(name, "Quantize", "s8") if name and self._is_activation(name) else name
+            for name in node.inputs
+        ]
+        for name in node.outputs:
+            if self._graph.values[name].dtype == "f32":
+                self._mark(name)
+        form = _FORMS.get(node.op)
+        try:
+            if form is not None:
+                form(self, node)
+        except ValueError as cause:
+            self._refused.append(f"{node.name} ({node.op}): {cause}")
+        self._nodes.append(node)
+
+    def params_of(self, name: str) -> QuantParams:
+        value = self._graph.values[name]
+        return QuantParams(value.scale, value.zero_point)
+
+    def set_clamp(self, node: Node, y: QuantParams) -> None:
+        low, high = node.attrs.pop("lo", -np.inf), node.attrs.pop("hi", np.inf)
+        node.attrs["lo"], node.attrs["hi"] = clamp_bounds(float(low), float(high), y)
+
+    def constant(self, name: str, data: NDArray[Any], dtype: str) -> str:
+        return self._graph.constant(name, data, dtype).name
+
+    def data_of(self, name: str) -> NDArray[Any]:
+        data = self._graph.values[name].data
+        assert data is not None
+        return data
+
+    def weighted(self, node: Node) -> None:
+        """Conv2d, ConvTranspose2d, FullyConnected: integer weights and bias, one multiplier a channel."""
+        x, y = self.params_of(node.inputs[0]), self.params_of(node.outputs[0])
+        weights = self.data_of(node.inputs[1])
+        has_bias = len(node.inputs) > 2 and node.inputs[2] != ""
+        bias = self.data_of(node.inputs[2]) if has_bias else np.zeros(len(weights), np.float32)
+        q = quantize_weights(weights, bias, x, y)
+        restored = q.weights * q.scale.reshape((-1,) + (1,) * (weights.ndim - 1))
+        noise = float(((restored - weights).astype(np.float64) ** 2).sum())
+        power = float((weights.astype(np.float64) ** 2).sum())
+        sqnr = 10 * np.log10(power / noise) if noise > 0 and power > 0 else np.inf
+        self.layer_errors.append(LayerError(node.name, float(sqnr)))
+        node.inputs = [
+            node.inputs[0],
+            self.constant(f"{node.name}.weight", q.weights, "s8"),
+            self.constant(f"{node.name}.bias", q.bias, "s32"),
+            self.constant(f"{node.name}.multiplier", q.multiplier, "f32"),
+        ]
+        self.set_clamp(node, y)
+
+    def binary(self, node: Node) -> None:
+        for i, name in enumerate(node.inputs):
+            if not self._is_activation(name):
+                node.inputs[i] = self._quantize_constant(name)
+        a, b = (self.params_of(name) for name in node.inputs)
+        y = self.params_of(node.outputs[0])
+        if node.op == "Mul":
+            node.attrs["m"] = float(multiplier(np.float32(a.scale) * np.float32(b.scale), y.scale))
+            checked = [node.attrs["m"]]
+        else:
+            node.attrs["ma"] = float(multiplier(a.scale, y.scale))
+            node.attrs["mb"] = float(multiplier(b.scale, y.scale))
+            checked = [node.attrs["ma"], node.attrs["mb"]]
+        _check_multipliers(checked)
+        self.set_clamp(node, y)
+
+    def _quantize_constant(self, name: str) -> str:
+        data = self.data_of(name)
+        params = activation_params(float(data.min()), float(data.max()))
+        value = self._graph.values[self.constant(f"{name}.s8", quantize(data, params), "s8")]
+        value.scale, value.zero_point = params.scale, params.zero_point
+        return value.name
+
+    def matmul(self, node: Node) -> None:
+        for i, name in enumerate(node.inputs):
+            if not self._is_activation(name):
+                node.inputs[i] = self._quantize_constant(name)
+        a, b = (self.params_of(name) for name in node.inputs)
+        y = self.params_of(node.outputs[0])
+        node.attrs["m"] = float(multiplier(np.float32(a.scale) * np.float32(b.scale), y.scale))
+        _check_multipliers([node.attrs["m"]])
+        self.set_clamp(node, y)
+
+    def unary(self, node: Node) -> None:
+        table = lookup_table(
+            node.attrs["function"],
+            node.attrs.get("alpha", 0.0),
+            node.attrs.get("beta", 0.0),
+            self.params_of(node.inputs[0]),
+            self.params_of(node.outputs[0]),
+        )
+        node.op, node.attrs = "Lookup", {}
+        node.inputs = [node.inputs[0], self.constant(f"{node.name}.table", table, "s8")]
+
+    def prelu(self, node: Node) -> None:
+        x, y = self.params_of(node.inputs[0]), self.params_of(node.outputs[0])
+        positive = multiplier(x.scale, y.scale)
+        slope = self.data_of(node.inputs[1]).ravel()
+        node.inputs[1] = self.constant(f"{node.name}.slope", slope * positive, "f32")
+        node.attrs = {"m_positive": float(positive)}
+        _check_multipliers([float(positive)])
+        self.set_clamp(node, y)
+
+    def softmax(self, node: Node) -> None:
+        x = self.params_of(node.inputs[0])
+        n = self._graph.values[node.inputs[0]].shape[-1]
+        bits = min(23, 30 - int(np.ceil(np.log2(n))))
+        table = np.rint(2.0**bits * np.exp(-x.scale * np.arange(256)))
+        node.inputs = [node.inputs[0], self.constant(f"{node.name}.exp", table, "s32")]
+
+    def layer_norm(self, node: Node) -> None:
+        x, y = self.params_of(node.inputs[0]), self.params_of(node.outputs[0])
+        n = self._graph.values[node.inputs[0]].shape[-1]
+        gamma, beta = (self.data_of(name) for name in node.inputs[1:3])
+        node.inputs = [
+            node.inputs[0],
+            self.constant(f"{node.name}.gamma", gamma / np.float32(y.scale), "f32"),
+            self.constant(f"{node.name}.beta", beta / np.float32(y.scale), "f32"),
+        ]
+        epsilon = float(node.attrs.pop("epsilon"))
+        node.attrs["e"] = float(np.float32(epsilon * n * n / (x.scale * x.scale)))
+        self.set_clamp(node, y)
+
+    def average_pool(self, node: Node) -> None:
+        x, y = self.params_of(node.inputs[0]), self.params_of(node.outputs[0])
+        window = node.attrs["kernel_h"] * node.attrs["kernel_w"]
+        counts = np.arange(1, window + 1, dtype=np.float32)
+        m = np.float32(x.scale) / (np.float32(y.scale) * counts)
+        node.inputs = [node.inputs[0], self.constant(f"{node.name}.multiplier", m, "f32")]
+        _check_multipliers([float(m.min()), float(m.max())])
+        self.set_clamp(node, y)
+
+    def reduce_mean(self, node: Node) -> None:
+        x, y = self.params_of(node.inputs[0]), self.params_of(node.outputs[0])
+        shape = self._graph.values[node.inputs[0]].shape
+        count = int(np.prod(shape[node.attrs["first_axis"] : node.attrs["last_axis"] + 1]))
+        m = np.float32(x.scale) / (np.float32(y.scale) * np.float32(count))
+        node.attrs["m"] = float(m)
+        _check_multipliers([float(m)])
+        self.set_clamp(node, y)
+
+    def pad(self, node: Node) -> None:
+        params = self.params_of(node.inputs[0])
+        fill = np.asarray([node.attrs.pop("fill_f32", 0.0)], np.float32)
+        node.attrs["fill_s8"] = int(quantize(fill, params)[0])
+
+    def resize(self, node: Node) -> None:
+        for i in (2, 4):
+            weight = np.rint(self.data_of(node.inputs[i]) * 2048.0)
+            node.inputs[i] = self.constant(f"{node.inputs[i]}.q11", weight, "s32")
+
+    def concat(self, node: Node) -> None:
+        """Inputs with a scale of their own go through a table into the output's scale."""
+        y = self.params_of(node.outputs[0])
+        for i, name in enumerate(node.inputs):
+            if not self._is_activation(name):
+                value = self._graph.values[
+                    self.constant(f"{name}.s8", quantize(self.data_of(name), y), "s8")
+                ]
+                value.scale, value.zero_point = y.scale, y.zero_point
+                node.inputs[i] = value.name
+                continue
+            if self.params_of(name) == y:
+                continue
+            table = lookup_table(None, 0.0, 0.0, self.params_of(name), y)
+            moved = Value(
+                self._graph.fresh(f"{name}.rescaled"), self._graph.values[name].shape, "s8",
+                scale=y.scale, zero_point=y.zero_point,
+            )  # fmt: skip
+            self._graph.add(moved)
+            constant = self.constant(f"{node.name}.{i}.table", table, "s8")
+            self._nodes.append(Node("Lookup", f"{node.name}.{i}.rescale", [name, constant], [moved.name]))
+            node.inputs[i] = moved.name
+
+
+_FORMS: Dict[str, Callable[[QuantizePass, Node], None]] = {
+    "Conv2d": QuantizePass.weighted,
+    "ConvTranspose2d": QuantizePass.weighted,
+    "FullyConnected": QuantizePass.weighted,
+    "MatMul": QuantizePass.matmul,
+    "Add": QuantizePass.binary,
+    "Sub": QuantizePass.binary,
+    "Mul": QuantizePass.binary,
+    "Unary": QuantizePass.unary,
+    "PRelu": QuantizePass.prelu,
+    "Softmax": QuantizePass.softmax,
+    "LayerNorm": QuantizePass.layer_norm,
+    "AveragePool2d": QuantizePass.average_pool,
+    "ReduceMean": QuantizePass.reduce_mean,
+    "Pad": QuantizePass.pad,
+    "Resize2d": QuantizePass.resize,
+    "Concat": QuantizePass.concat,
+}
+
+
+def _check_multipliers(values: List[float]) -> None:
+    for value in values:
+        if not 2.0**-100 <= value <= 2.0**20:
+            raise ValueError(f"the multiplier {value:g} lies outside [2^-100, 2^20]")
+

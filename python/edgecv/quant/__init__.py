@@ -1,0 +1,1 @@
+"""Calibration and the choice of quantization parameters."""

@@ -1,0 +1,90 @@
+"""Which nodes of a lowered graph run in int8, and which activations must share one scale."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Dict, Iterable, List, Sequence, Set
+
+from edgecv.errors import UnsupportedModelError
+from edgecv.graph.ir import Graph, Node
+
+# Ops whose output is their input's values moved: input and output share scale and zero point.
+MOVES = frozenset({"Reshape", "Transpose", "Slice", "Pad", "MaxPool2d", "Resize2d", "Concat"})
+
+# Functions of Unary (docs/ops.md) that a 256-entry table holds well; the others have ranges int8 cannot serve.
+TABLE_FUNCTIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 18, 19})
+
+INT8_OPS = frozenset(
+    {
+        "Conv2d", "ConvTranspose2d", "FullyConnected", "MatMul", "Add", "Sub", "Mul", "PRelu",
+        "Softmax", "LayerNorm", "AveragePool2d", "ReduceMean", "ArgMax",
+    }
+) | MOVES  # fmt: skip
+
+# What people call an op in ONNX -> what it is after lowering.
+ALIASES: Dict[str, Sequence[str]] = {
+    "Conv": ("Conv2d",),
+    "ConvTranspose": ("ConvTranspose2d",),
+    "Gemm": ("FullyConnected",),
+    "MatMul": ("MatMul", "FullyConnected"),
+    "MaxPool": ("MaxPool2d",),
+    "AveragePool": ("AveragePool2d",),
+    "GlobalAveragePool": ("ReduceMean",),
+    "LayerNormalization": ("LayerNorm",),
+    "Resize": ("Resize2d",),
+}
+
+
+def has_int8_form(graph: Graph, node: Node) -> bool:
+    """Whether docs/ops.md gives the node an s8 form that this converter uses."""
+    if node.op == "Unary":
+        return node.attrs["function"] in TABLE_FUNCTIONS
+    return node.op in INT8_OPS and all(
+        graph.values[name].dtype == "f32" for name in node.inputs[:1] if name
+    )
+
+
+def float_nodes(graph: Graph, keep_float: Iterable[str]) -> Set[str]:
+    """Names of the nodes that stay f32: those without an int8 form and those ``keep_float`` selects.
+
+    A rule is a node name or output name (``*`` and ``?`` match), or an op, spelled as in ONNX or as in docs/ops.md.
+    Raises UnsupportedModelError when a rule selects nothing: a typing error would silently quantize a layer.
+    """
+    chosen = {node.name for node in graph.nodes if not has_int8_form(graph, node)}
+    for rule in keep_float:
+        ops = set(ALIASES.get(rule, ())) | {rule}
+        matched = {
+            node.name
+            for node in graph.nodes
+            if node.op in ops
+            or fnmatchcase(node.name, rule)
+            or any(fnmatchcase(output, rule) for output in node.outputs)
+        }
+        if not matched:
+            known = ", ".join(sorted({node.op for node in graph.nodes}))
+            raise UnsupportedModelError(
+                f"keep_float rule {rule!r} matches no node: give a node name (wildcards allowed) or an op "
+                f"of this model ({known})"
+            )
+        chosen |= matched
+    return chosen
+
+
+class SharedScales:
+    """Groups of values that must have the same quantization parameters (union-find)."""
+
+    def __init__(self) -> None:
+        self._parent: Dict[str, str] = {}
+
+    def find(self, name: str) -> str:
+        root = name
+        while self._parent.get(root, root) != root:
+            root = self._parent[root]
+        while self._parent.get(name, name) != root:
+            self._parent[name], name = root, self._parent[name]
+        return root
+
+    def join(self, names: Iterable[str]) -> None:
+        roots: List[str] = [self.find(name) for name in names]
+        for root in roots[1:]:
+            self._parent[self.find(root)] = self.find(roots[0])

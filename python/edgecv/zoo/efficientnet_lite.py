@@ -30,7 +30,7 @@ _STAGES = (
 )
 
 
-def build_lite0(state: "StateDict") -> bytes:
+def build_lite0(state: StateDict) -> bytes:
     """Return the serialized ONNX model: input 1x3x224x224 float32, output ``logits`` 1x1000.
 
     ``state`` has the names of the efficientnet-lite0 state dict (``_conv_stem.weight``, ...).

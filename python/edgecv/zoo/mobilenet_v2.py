@@ -29,7 +29,7 @@ _STAGES = (
 )
 
 
-def build_mobilenet_v2(state: "StateDict") -> bytes:
+def build_mobilenet_v2(state: StateDict) -> bytes:
     """Return the serialized ONNX model: input 1x3x224x224 float32, output ``logits`` 1x1000.
 
     ``state`` has torchvision's names (``features.0.0.weight``, ..., ``classifier.1.bias``). Raises

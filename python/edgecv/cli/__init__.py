@@ -1,0 +1,1 @@
+"""The ``edgecv`` command: one file a command, listed in main.py."""

@@ -106,16 +106,31 @@ def _preprocess_fields(
         )
     port = images[0]
     size = preprocess.output_size
-    if size is not None and size != (port.shape[2], port.shape[3]):
+    wanted = (port.shape[3], port.shape[2])
+    if size != wanted:
+        made = "pixels of no fixed size" if size is None else f"{size[0]}x{size[1]} pixels"
         raise Error(
-            f"pre-processing makes {size[0]}x{size[1]} pixels (height x width), the input {port.name!r} takes "
-            f"{port.shape[2]}x{port.shape[3]}: set crop (or resize) to that size"
+            f"pre-processing makes {made}, the input {port.name!r} takes {wanted[0]}x{wanted[1]} "
+            f"(width x height): set crop={wanted[0]}x{wanted[1]}, or resize to that size"
         )
     if preprocess.channels != port.shape[1]:
         raise Error(
-            f"pre-processing makes {preprocess.channels} channels, the input {port.name!r} takes {port.shape[1]}"
+            f"pre-processing makes {preprocess.channels} channels, the input {port.name!r} takes "
+            f"{port.shape[1]}"
         )
-    return {port.name: preprocess.to_fields()}
+    return {port.name: _record(preprocess)}
+
+
+def _record(preprocess: Preprocess) -> Dict[str, Any]:
+    """The fields of the file's PREP record, whose arrays have four entries."""
+    spec = preprocess.to_spec()
+    names = ("resize_mode", "interpolation", "antialias", "resize_width", "resize_height",
+             "crop_width", "crop_height", "color_order")  # fmt: skip
+    fields: Dict[str, Any] = dict(zip(names, spec))
+    fields["mean"] = [*spec[8:11], 0.0]
+    fields["std"] = [*spec[11:14], 1.0]
+    fields["fill"] = [*spec[14:17], 0]
+    return fields
 
 
 def _meta(model: Any, labels: Optional[Sequence[str]]) -> Dict[str, str]:

@@ -1,0 +1,52 @@
+#include "ops/op.h"
+
+#include <string.h>
+
+namespace edgecv::ops {
+
+#define EDGECV_OP(name, code) Status lower_##name(Lowering* lowering);
+#include "ops/op_list.inc"
+#undef EDGECV_OP
+
+Call* Lowering::add(kernels::Family family, int32_t inputs) {
+  Call call;
+  memset(static_cast<void*>(&call), 0, sizeof(call));
+  call.family = family;
+  call.output = op.output;
+  call.bytes = format::tensor_bytes(out());
+  for (int32_t i = 0; i < inputs; ++i) {
+    call.inputs[call.input_count++] = model.input_id(op, static_cast<uint32_t>(i));
+    call.bytes += format::tensor_bytes(in(static_cast<uint32_t>(i)));
+  }
+  if (!calls->push_back(call)) return nullptr;
+  return &(*calls)[calls->size() - 1];
+}
+
+Status lower_op(const format::ParsedModel& model, uint32_t index, Array<Call>* calls, uint32_t* alias_of,
+                Error* error) {
+  Lowering lowering{model, model.ops[index], calls};
+  Status status = Status::kInternal;
+  switch (lowering.op.code) {
+#define EDGECV_OP(name, code) \
+  case code:                  \
+    status = lower_##name(&lowering); \
+    break;
+#include "ops/op_list.inc"
+#undef EDGECV_OP
+    default:
+      break;
+  }
+  *alias_of = lowering.alias_of;
+  if (status == Status::kOk) return status;
+  return fail(error, status, "op %u (%s) cannot be planned: %s", index, model.op_name(index), status_name(status));
+}
+
+void dense_strides(const format::TensorRecord& tensor, int64_t* strides) {
+  int64_t stride = 1;
+  for (int i = tensor.rank - 1; i >= 0; --i) {
+    strides[i] = stride;
+    stride *= tensor.dims[i];
+  }
+}
+
+}  // namespace edgecv::ops

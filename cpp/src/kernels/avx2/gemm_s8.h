@@ -1,0 +1,211 @@
+// The s8 x s8 matrix tile all dense layers share, in the 'widen' form: exact for every s8
+// activation and weight.
+//
+//   out[r][c] = clamp(rint(float(bias[c] + sum over k of a[r][k] * w[k][c]) * multiplier[c]) +
+//   zero_point, lo, hi)
+//
+// Both factors are s16; vpmaddwd multiplies pairs (k, k + 1) into s32, vpaddd accumulates modulo
+// 2^32. (vpmaddubsw would need half the instructions but saturates on full-range data.) On Zen 3
+// vpmaddwd has 2 ports of 4 and vpaddd any of the 4, so 12 + 12 of them take 6 cycles; the 8 loads
+// of a 6x16 step (2 weights, 6 broadcasts) take 4. A tile of 6 rows x 16 columns needs 12
+// accumulators + 2 weights + 1 broadcast + 1 product = the 16 registers there are.
+//
+// A panel is 8 * NV columns of the weight matrix:
+//   s32 bias[8 * NV], f32 multiplier[8 * NV], then for each pair of k, for each column: w[k][c],
+//   w[k + 1][c]
+// Weights are stored as s8 (narrow: half the cache traffic; widened to s16 once a chunk of rows) or
+// s16 (wide).
+#ifndef EDGECV_KERNELS_AVX2_GEMM_S8_H_
+#define EDGECV_KERNELS_AVX2_GEMM_S8_H_
+
+#include "kernels/avx2/simd.h"
+
+namespace edgecv::kernels::avx2 {
+namespace {
+
+// k is padded with zero weights to a multiple of this, so that the loop can be unrolled without a
+// tail.
+constexpr int64_t kDepthStep = 4;
+
+// How n columns split into panels: 16 wide, and a last one of 8, 16 or 24 (n % 16 in 1..8 joins the
+// panel before it: a 4x24 tile keeps the ports as busy as 6x16, a lone 8-wide one does not).
+struct Panels {
+  int64_t count;
+  int last_vectors;
+};
+
+inline Panels split_columns(int64_t n) {
+  const int64_t rest = n % 16;
+  if (rest == 0) return {n / 16, 2};
+  if (rest > 8) return {n / 16 + 1, 2};
+  if (n < 16) return {1, 1};
+  return {n / 16, 3};
+}
+
+inline int64_t panel_bytes(int vectors, int64_t depth, bool wide) {
+  return round_up(8 * vectors * (8 + depth * (wide ? 2 : 1)), 64);
+}
+
+struct Panel {
+  const int32_t* bias;
+  const float* multiplier;
+  const int8_t* weights;
+};
+
+inline Panel panel_at(const void* packed, int vectors) {
+  const auto* bytes = static_cast<const int8_t*>(packed);
+  Panel p;
+  p.bias = reinterpret_cast<const int32_t*>(bytes);
+  p.multiplier = reinterpret_cast<const float*>(bytes + 32 * vectors);
+  p.weights = bytes + 64 * vectors;
+  return p;
+}
+
+struct Tile {
+  const int16_t* a;  // first row
+  int64_t a_stride;  // s16 elements from row to row
+  int64_t pairs;     // padded depth / 2, even
+  int8_t* out;
+  int64_t out_stride;
+  int64_t columns;  // of the panel that exist
+};
+
+template <bool kWide>
+inline __m256i load_weights(const int8_t* w, int vector) {
+  if (kWide) return load256(w + 32 * vector);
+  return _mm256_cvtepi8_epi16(load128(w + 16 * vector));
+}
+
+inline void store_columns(int8_t* out, __m128i bytes, int64_t columns) {
+  if (columns >= 16) {
+    store128(out, bytes);
+  } else if (columns == 8) {
+    store64(out, bytes);
+  } else if (columns > 0) {
+    store_tail(out, bytes, columns);
+  }
+}
+
+template <int kRows, int kVectors>
+inline void store_tile(const Tile& t, const Panel& panel, const Clamp& clamp,
+                       __m256i (&acc)[kRows][kVectors]) {
+  for (int v = 0; v < kVectors; ++v) {
+    const __m256 multiplier = _mm256_loadu_ps(panel.multiplier + 8 * v);
+    for (int r = 0; r < kRows; ++r) acc[r][v] = scale_round(acc[r][v], multiplier);
+  }
+  if (kVectors >= 2) {  // 16 columns of two rows at a time
+    const int last = kVectors >= 2 ? 1 : 0;
+    for (int r = 0; r < kRows; r += 2) {
+      const int s = r + 1 < kRows ? r + 1 : r;
+      const __m256i bytes = clamp_bytes(pack_words(acc[r][0], acc[r][last], clamp),
+                                        pack_words(acc[s][0], acc[s][last], clamp), clamp);
+      store_columns(t.out + r * t.out_stride, low_half(bytes), t.columns);
+      if (s != r) store_columns(t.out + s * t.out_stride, high_half(bytes), t.columns);
+    }
+  }
+  if (kVectors != 2) {  // the 8 columns left over, of four rows at a time
+    const int v = kVectors - 1;
+    const int64_t columns = t.columns - 8 * v;
+    for (int r = 0; r < kRows; r += 4) {
+      const int r1 = r + 1 < kRows ? r + 1 : r, r2 = r + 2 < kRows ? r + 2 : r,
+                r3 = r + 3 < kRows ? r + 3 : r;
+      const __m256i bytes = clamp_bytes(pack_words(acc[r][v], acc[r1][v], clamp),
+                                        pack_words(acc[r2][v], acc[r3][v], clamp), clamp);
+      int8_t* out = t.out + 8 * v + r * t.out_stride;
+      const __m128i rows01 = low_half(bytes), rows23 = high_half(bytes);
+      store_columns(out, rows01, columns);
+      if (r + 1 < kRows) store_columns(out + t.out_stride, _mm_srli_si128(rows01, 8), columns);
+      if (r + 2 < kRows) store_columns(out + 2 * t.out_stride, rows23, columns);
+      if (r + 3 < kRows) store_columns(out + 3 * t.out_stride, _mm_srli_si128(rows23, 8), columns);
+    }
+  }
+}
+
+template <int kRows, int kVectors, bool kWide>
+inline void gemm_tile(const Tile& t, const Panel& panel, const Clamp& clamp) {
+  __m256i acc[kRows][kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    const __m256i bias = load256(panel.bias + 8 * v);
+    for (int r = 0; r < kRows; ++r) acc[r][v] = bias;
+  }
+  const int8_t* w = panel.weights;
+  const int16_t* a = t.a;
+  const int64_t stride = t.a_stride;
+  constexpr int kPairBytes = kVectors * (kWide ? 32 : 16);
+  for (int64_t pair = 0; pair < t.pairs; pair += 2) {
+#pragma GCC unroll 2
+    for (int step = 0; step < 2; ++step) {
+      __m256i weights[kVectors];
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) weights[v] = load_weights<kWide>(w, v);
+#pragma GCC unroll 6
+      for (int r = 0; r < kRows; ++r) {
+        const __m256i activations = _mm256_set1_epi32(load_s32(a + r * stride));
+#pragma GCC unroll 3
+        for (int v = 0; v < kVectors; ++v) {
+          acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(activations, weights[v]));
+        }
+      }
+      w += kPairBytes;
+      a += 2;
+    }
+  }
+  store_tile<kRows, kVectors>(t, panel, clamp, acc);
+}
+
+// All rows of a chunk against one panel. One function a tile height keeps each loop's registers
+// apart.
+template <int kVectors, bool kWide>
+inline void gemm_rows(Tile t, int64_t rows, const Panel& panel, const Clamp& clamp) {
+  constexpr int kTall = kVectors == 3 ? 4 : 6;
+  for (; rows >= kTall; rows -= kTall) {
+    gemm_tile<kTall, kVectors, kWide>(t, panel, clamp);
+    t.a += kTall * t.a_stride;
+    t.out += kTall * t.out_stride;
+  }
+  switch (rows) {
+    case 1:
+      return gemm_tile<1, kVectors, kWide>(t, panel, clamp);
+    case 2:
+      return gemm_tile<2, kVectors, kWide>(t, panel, clamp);
+    case 3:
+      return gemm_tile<3, kVectors, kWide>(t, panel, clamp);
+    case 4:
+      if (kTall > 4) gemm_tile<(kTall > 4 ? 4 : 1), kVectors, kWide>(t, panel, clamp);
+      return;
+    case 5:
+      if (kTall > 4) gemm_tile<(kTall > 4 ? 5 : 1), kVectors, kWide>(t, panel, clamp);
+      return;
+    default:
+      return;
+  }
+}
+
+// Fewer rows than this read the s8 weights directly: widening them first would cost as much as it
+// saves.
+constexpr int64_t kFewRows = 6;
+
+// `wide_weights` is scratch for one panel (8 * vectors * depth s16), unused when the panel is
+// stored wide.
+inline void gemm_panel(Tile t, int64_t rows, const void* packed, int vectors, bool wide,
+                       int16_t* wide_weights, const Clamp& clamp) {
+  Panel panel = panel_at(packed, vectors);
+  if (!wide && rows > kFewRows) {
+    widen_run(wide_weights, panel.weights, 16 * vectors * t.pairs);
+    panel.weights = reinterpret_cast<const int8_t*>(wide_weights);
+    wide = true;
+  }
+  if (wide) {
+    if (vectors == 2) return gemm_rows<2, true>(t, rows, panel, clamp);
+    if (vectors == 3) return gemm_rows<3, true>(t, rows, panel, clamp);
+    return gemm_rows<1, true>(t, rows, panel, clamp);
+  }
+  if (vectors == 2) return gemm_rows<2, false>(t, rows, panel, clamp);
+  if (vectors == 3) return gemm_rows<3, false>(t, rows, panel, clamp);
+  return gemm_rows<1, false>(t, rows, panel, clamp);
+}
+
+}  // namespace
+}  // namespace edgecv::kernels::avx2
+
+#endif  // EDGECV_KERNELS_AVX2_GEMM_S8_H_

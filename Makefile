@@ -91,9 +91,11 @@ slow: $(VENV)/dev.stamp ## what takes minutes: slow tests, ThreadSanitizer, ten 
 	@ctest --test-dir build/tsan --no-tests=error --output-on-failure -LE emulated
 	@$(MAKE) --no-print-directory fuzz SECONDS=600
 
-wheel: $(VENV)/dev.stamp ## build the wheel and the sdist into dist/, check their size
-	@rm -rf dist && $(BIN)/python -m build --outdir dist .
+wheel: $(VENV)/dev.stamp ## sdist, and the wheel from it, into dist/; check the size, install in a new environment, use it
+	@rm -rf dist && mkdir -p build dist
+	@$(BIN)/python -m build --outdir dist . >build/wheel.log 2>&1 || { tail -40 build/wheel.log; exit 1; }
 	@$(BIN)/python tools/check_wheel.py dist
+	@tools/try_wheel.sh $(BIN)/python dist
 
 clean: ## remove .venv, build and dist
 	@rm -rf $(VENV) build dist

@@ -127,8 +127,8 @@ def test_shorter_side_and_crop(
     longer = int(short * max(size) / min(size))
     target = (short, longer) if size[0] <= size[1] else (longer, short)
     assert same_order(size, target)
-    left = int(round((target[0] - crop[0]) / 2.0))
-    top = int(round((target[1] - crop[1]) / 2.0))
+    left = round((target[0] - crop[0]) / 2.0)
+    top = round((target[1] - crop[1]) / 2.0)
     want = pillow(image, target, interpolation)[top : top + crop[1], left : left + crop[0]]
     pre = Preprocess(
         resize_mode="shorter", resize=(short, short), crop=crop, interpolation=interpolation

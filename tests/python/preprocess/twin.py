@@ -1,4 +1,4 @@
-"""Pre-processing once more, from docs/preprocess.md alone: plain Python numbers, no core, no Pillow.
+"""Pre-processing once more, from docs/preprocess.md alone: no core, no Pillow.
 
 It resizes whole pictures and crops afterwards, so it also judges the core's habit of computing
 only what the crop shows. Python floats are IEEE doubles; numpy is used for integers and for f32.

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
-
-from edgecv.errors import Error
 from edgecv.format.writer import write
 from edgecv.golden import golden_records
+from edgecv.model import load
+
+from edgecv.errors import Error
 from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes import pipeline
 from edgecv.graph.passes.quantize import LayerError, QuantizePass
-from edgecv.model import load
 from edgecv.onnx.importer import import_model
 from edgecv.preprocess import Preprocess
 from edgecv.quant.calibration import Progress, calibrate
@@ -32,10 +32,10 @@ DEFAULT_GOLDEN_SEEDS = (1, 2)
 
 def convert(
     model: Any,
-    out: "Union[str, os.PathLike[str]]",
+    out: Union[str, os.PathLike[str]],
     calibration: Optional[Source] = None,
     *,
-    preprocess: "Optional[Union[Preprocess, str]]" = None,
+    preprocess: Optional[Union[Preprocess, str]] = None,
     method: str = "minmax",
     keep_float: Sequence[str] = (),
     percent: float = 99.99,
@@ -48,10 +48,11 @@ def convert(
 
     model: path, bytes or onnx.ModelProto, opset 9 or newer.
     out: path of the file to write; it appears whole or not at all.
-    calibration: a folder of pictures (with ``preprocess``), a .npz/.npy file, or an iterable of f32 arrays in the model's
+    calibration: a folder of pictures (with ``preprocess``), a .npz/.npy file, or an iterable of f32
+    arrays in the model's
         input shape. Without it the file is fp32.
-    preprocess: how a picture becomes the model's input (Preprocess or its text form); stored in the file.
-    method: how ranges come from what calibration saw: "minmax", "percentile", "kl" or "mse".
+    preprocess: how a picture becomes the model's input (Preprocess or its text form); stored in the
+    file. method: how ranges come from what calibration saw: "minmax", "percentile", "kl" or "mse".
     keep_float: node names (wildcards allowed) or ops that stay fp32 in an int8 file.
     percent: for "percentile", the share of values in percent that the range covers.
     input_shapes: input name -> shape, for models with symbolic dims (a symbolic batch becomes 1).
@@ -59,8 +60,8 @@ def convert(
     golden_seeds: seeds of the generated inputs whose digests `edgecv verify` checks on the device.
     progress: called as progress(what, done, total) during long work.
 
-    Raises UnsupportedModelError listing every node that cannot be converted, CalibrationError for unusable data,
-    Error for an unreadable model.
+    Raises UnsupportedModelError listing every node that cannot be converted, CalibrationError for
+    unusable data, Error for an unreadable model.
     """
     if isinstance(preprocess, str):
         preprocess = Preprocess.parse(preprocess)
@@ -92,9 +93,7 @@ def convert(
     return _report(model, Path(out), blob, lowered, arena, errors, kept, data, method)
 
 
-def _preprocess_fields(
-    graph: Graph, preprocess: Optional[Preprocess]
-) -> Dict[str, Dict[str, Any]]:
+def _preprocess_fields(graph: Graph, preprocess: Optional[Preprocess]) -> Dict[str, Dict[str, Any]]:
     """PREP fields for the image input; refuses a recipe whose pixels do not fit the input."""
     if preprocess is None:
         return {}
@@ -214,8 +213,8 @@ def _report(
     warnings = []
     if is_int8 and len(data or ()) < 16:
         warnings.append(
-            f"only {len(data or ())} calibration samples: ranges may miss what the camera will show; "
-            "64 or more are usual"
+            f"only {len(data or ())} calibration samples: ranges may miss what the camera "
+            "will show; 64 or more are usual"
         )
     return ConversionReport(
         path=str(path),

@@ -11,8 +11,9 @@ from typing import Any, Dict, List, Optional, Tuple
 class LayerReport:
     """One op of the written file.
 
-    ``macs`` are multiply-accumulates of one run, ``weight_bytes`` the bytes of its constants in the file, ``sqnr_db`` the
-    signal to quantization noise ratio of its weights (None where nothing was rounded).
+    ``macs`` are multiply-accumulates of one run, ``weight_bytes`` the bytes of its constants in the
+    file, ``sqnr_db`` the signal to quantization noise ratio of its weights (None where nothing was
+    rounded).
     """
 
     name: str
@@ -28,8 +29,9 @@ class LayerReport:
 class ConversionReport:
     """The result of :func:`edgecv.convert`; ``str()`` is a table, :meth:`to_json` the same as data.
 
-    ``arena_bytes`` is the memory for activations of one session on this machine, ``float_layers`` the names of nodes
-    that run in f32 in an int8 file, ``sha256`` the digest of the file (the same input gives the same file).
+    ``arena_bytes`` is the memory for activations of one session on this machine, ``float_layers``
+    the names of nodes that run in f32 in an int8 file, ``sha256`` the digest of the file (the same
+    input gives the same file).
     """
 
     path: str
@@ -57,7 +59,10 @@ class ConversionReport:
     def summary(self) -> List[Tuple[str, str]]:
         """The figures of the whole file as (what, value) lines."""
         lines = [
-            ("file", f"{self.path} ({self.file_bytes:,} bytes; {self.source}: {self.source_bytes:,})"),
+            (
+                "file",
+                f"{self.path} ({self.file_bytes:,} bytes; {self.source}: {self.source_bytes:,})",
+            ),
             ("precision", self.precision),
             ("multiply-accumulates", f"{self.macs / 1e6:,.1f} million a run"),
             ("activation memory", f"{self.arena_bytes:,} bytes"),

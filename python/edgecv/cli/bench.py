@@ -1,7 +1,8 @@
 """Measure latency on this machine: minimum, p50, p95 and p99, whole or per layer.
 
-Inputs are generated; accuracy is not the point here. A think gap sleeps between runs, as an application does that waits for
-its next frame: caches cool and the processor clocks down, so the figures are what the application sees.
+Inputs are generated; accuracy is not the point here. A think gap sleeps between runs, as an
+application does that waits for its next frame: caches cool and the processor clocks down, so the
+figures are what the application sees.
 
 examples:
   edgecv bench m.ecv --threads 1
@@ -74,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
             "load_ms": load_ms, "threads": threads, "runs": args.runs, "think_ms": args.think,
             "latency_ms": result,
             "layers": [
-                {"op": s.op, "name": s.name, "kernel": s.kernel, "macs": s.macs, "ms": s.milliseconds}
+                {"op": s.op, "name": s.name, "kernel": s.kernel, "macs": s.macs,
+                 "ms": s.milliseconds}
                 for s in layers
             ],
         }  # fmt: skip

@@ -16,7 +16,9 @@ def _rich_console() -> Optional[Any]:
     return Console(highlight=False)
 
 
-def table(title: str, header: Sequence[str], rows: Sequence[Cells], right: Sequence[int] = ()) -> None:
+def table(
+    title: str, header: Sequence[str], rows: Sequence[Cells], right: Sequence[int] = ()
+) -> None:
     """Prints a table; columns whose index is in ``right`` are right-aligned."""
     console = _rich_console() if sys.stdout.isatty() else None
     if console is None:
@@ -33,18 +35,24 @@ def table(title: str, header: Sequence[str], rows: Sequence[Cells], right: Seque
     console.print(drawn)
 
 
-def _plain_table(title: str, header: Sequence[str], rows: Sequence[Cells], right: Sequence[int]) -> None:
+def _plain_table(
+    title: str, header: Sequence[str], rows: Sequence[Cells], right: Sequence[int]
+) -> None:
     texts: List[List[str]] = [list(header)] + [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in texts) for i in range(len(header))]
     if title:
         print(title)
     for row in texts:
-        cells = (c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths)))
+        cells = (
+            c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths))
+        )
         print("  ".join(cells).rstrip())
 
 
 class Progress:
-    """A progress line on stderr: ``with Progress() as step: step("calibrate", 3, 64)``. Silent when not a terminal."""
+    """A progress line on stderr: ``with Progress() as step: step("calibrate", 3, 64)``. Silent when
+    not a terminal.
+    """
 
     def __init__(self) -> None:
         self._bar: Optional[Any] = None
@@ -52,7 +60,7 @@ class Progress:
         self._what = ""
         self._plain = False
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Progress:
         if not sys.stderr.isatty():
             return self
         try:

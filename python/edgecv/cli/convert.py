@@ -1,11 +1,12 @@
 """Turn an ONNX model into an .ecv file.
 
-With --calibrate the file is int8: give a folder of pictures that look like what the camera will see (64 or more),
-or a .npz/.npy file with samples along axis 0. Without it the file is fp32.
+With --calibrate the file is int8: give a folder of pictures that look like what the camera will see
+(64 or more), or a .npz/.npy file with samples along axis 0. Without it the file is fp32.
 
 examples:
-  edgecv convert m.onnx -o m.ecv --calibrate photos/ --preprocess resize=256,crop=224,mean=127,std=128
-  edgecv convert m.onnx -o m.ecv --calibrate samples.npz --method mse --keep-float Softmax --keep-float 'head/*'
+  edgecv convert m.onnx -o m.ecv --calibrate photos/ --preprocess
+  resize=256,crop=224,mean=127,std=128 edgecv convert m.onnx -o m.ecv --calibrate samples.npz
+  --method mse --keep-float Softmax --keep-float 'head/*'
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how activation ranges are chosen (default: minmax)",
     )
     parser.add_argument(
-        "--percent", type=float, default=99.99, help="what --method percentile keeps (default: 99.99)"
+        "--percent",
+        type=float,
+        default=99.99,
+        help="what --method percentile keeps (default: 99.99)",
     )
     parser.add_argument(
         "--keep-float",
@@ -51,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=1,3,224,224",
         help="shape of an input with symbolic dims",
     )
-    parser.add_argument("--labels", metavar="FILE", help="class names, one a line, stored in the file")
+    parser.add_argument(
+        "--labels", metavar="FILE", help="class names, one a line, stored in the file"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 

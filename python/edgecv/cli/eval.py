@@ -1,8 +1,8 @@
 """Measure accuracy and agreement on labelled pictures.
 
---labels is a text file with one picture a line: its name within --images, a tab, and the accepted class numbers separated
-by commas. Without it, only agreement with --against is measured. --against runs the float ONNX model in onnxruntime on the
-same pixels.
+--labels is a text file with one picture a line: its name within --images, a tab, and the accepted
+class numbers separated by commas. Without it, only agreement with --against is measured. --against
+runs the float ONNX model in onnxruntime on the same pixels.
 
 examples:
   edgecv eval m.ecv --images val/ --labels val.tsv
@@ -51,14 +51,17 @@ def read_truth(path: str) -> Dict[str, FrozenSet[int]]:
             truth[name] = frozenset(int(c) for c in classes.split("\t")[0].split(","))
         except ValueError as cause:
             raise Error(
-                f"{path}, line {number}: write the picture's name, a tab, and class numbers separated by commas"
+                f"{path}, line {number}: write the picture's name, a tab, and class numbers "
+                "separated by commas"
             ) from cause
     return truth
 
 
 @dataclass
 class Score:
-    """Counts over n pictures; flips are pictures right before and wrong after, and the other way."""
+    """Counts over n pictures; flips are pictures right before and wrong after, and the other
+    way.
+    """
 
     n: int = 0
     labelled: int = 0
@@ -69,7 +72,9 @@ class Score:
     lost: int = 0
     won: int = 0
 
-    def count(self, scores: NDArray[Any], accepted: Labels, reference: Optional[NDArray[Any]]) -> None:
+    def count(
+        self, scores: NDArray[Any], accepted: Labels, reference: Optional[NDArray[Any]]
+    ) -> None:
         """Adds one picture."""
         order = np.argsort(-scores.ravel(), kind="stable")[:5]
         best = int(order[0])
@@ -109,7 +114,10 @@ def _pictures(folder: str, truth: Optional[Dict[str, FrozenSet[int]]]) -> List[T
         return [(path, None) for path in list_images(folder)]
     missing = [name for name in truth if not (Path(folder) / name).is_file()]
     if missing:
-        raise Error(f"{folder}: {len(missing)} pictures of the label file are not there, first {missing[0]!r}")
+        raise Error(
+            f"{folder}: {len(missing)} pictures of the label file are not there, "
+            f"first {missing[0]!r}"
+        )
     return [(Path(folder) / name, classes) for name, classes in truth.items()]
 
 

@@ -15,7 +15,8 @@ from typing import List, Optional
 from edgecv import __version__
 from edgecv.errors import Error
 
-# One line a command: (name, what it does). The module edgecv.cli.<name> has add_arguments(parser) and run(args) -> int.
+# One line a command: (name, what it does). The module edgecv.cli.<name> has add_arguments(parser)
+# and run(args) -> int.
 COMMANDS = (
     ("convert", "turn an ONNX model into an .ecv file, int8 when calibrated"),
     ("run", "run a model on a picture and print the labels"),
@@ -73,7 +74,8 @@ def main(argv: Optional[List[str]] = None) -> int:
         return 130
     except ImportError as error:
         print(
-            f"edgecv {args.command}: {error.name or error} is not installed: pip install 'edgecv[convert]'",
+            f"edgecv {args.command}: {error.name or error} is not installed: "
+            "pip install 'edgecv[convert]'",
             file=sys.stderr,
         )
     return _BAD_INPUT

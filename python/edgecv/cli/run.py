@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("model", help=".ecv file")
     parser.add_argument("image", help="a picture file")
-    parser.add_argument("--labels", metavar="FILE", help="class names, one a line (default: the file's own)")
+    parser.add_argument(
+        "--labels", metavar="FILE", help="class names, one a line (default: the file's own)"
+    )
     parser.add_argument("--top", type=int, default=5, help="how many labels to print (default: 5)")
     parser.add_argument("--threads", type=int, help="threads to run with (default: all allowed)")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -50,7 +52,13 @@ def run(args: argparse.Namespace) -> int:
     scores = next(iter(outputs.values()))
     if len(outputs) != 1 or scores.size != scores.shape[-1]:
         rows = [
-            (name, "x".join(map(str, y.shape)), f"{y.min():.6g}", f"{y.max():.6g}", f"{y.mean():.6g}")
+            (
+                name,
+                "x".join(map(str, y.shape)),
+                f"{y.min():.6g}",
+                f"{y.max():.6g}",
+                f"{y.mean():.6g}",
+            )
             for name, y in outputs.items()
         ]
         if args.json:

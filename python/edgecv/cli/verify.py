@@ -1,7 +1,7 @@
 """Prove that this machine computes what the file says.
 
-Runs the golden inputs stored in the file and compares digests; the first op and kernel that differ are named.
-Exit code 0: PASS, 1: FAIL, 2: the file cannot be read.
+Runs the golden inputs stored in the file and compares digests; the first op and kernel that differ
+are named. Exit code 0: PASS, 1: FAIL, 2: the file cannot be read.
 
 example:
   edgecv verify m.ecv

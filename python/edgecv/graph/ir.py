@@ -1,8 +1,8 @@
 """Graph, Node, Value: the one intermediate representation of the converter.
 
-Before lowering, nodes carry ONNX ops on ONNX layouts (``Conv`` on NCHW). After lowering they carry the ops of
-docs/ops.md on stored layouts (``Conv2d`` on NHWC), with attributes named as in that table.
-Values are referenced by name; every value has a fixed shape.
+Before lowering, nodes carry ONNX ops on ONNX layouts (``Conv`` on NCHW). After lowering they carry
+the ops of docs/ops.md on stored layouts (``Conv2d`` on NHWC), with attributes named as in that
+table. Values are referenced by name; every value has a fixed shape.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ DTYPES: Dict[str, Any] = {
 class Value:
     """A tensor: an activation, or a constant when ``data`` is set.
 
-    ``scale`` (real units per step, exactly representable in f32) and ``zero_point`` belong to s8 activations:
-    real = scale * (q - zero_point).
+    ``scale`` (real units per step, exactly representable in f32) and ``zero_point`` belong to s8
+    activations: real = scale * (q - zero_point).
     """
 
     name: str
@@ -41,6 +41,7 @@ class Value:
 
     @property
     def is_constant(self) -> bool:
+        """Whether the value is data of the file."""
         return self.data is not None
 
 
@@ -57,9 +58,11 @@ class Node:
 
 @dataclass
 class Port:
-    """A graph input or output: the public ``name``, the value behind it, and how the API's axes map to it.
+    """A graph input or output: the public ``name``, the value behind it, and how the API's axes map
+    to it.
 
-    API axis ``i`` is axis ``perm[i]`` of the value. ``shape`` is the API's shape. ``dtype`` is the API's dtype.
+    API axis ``i`` is axis ``perm[i]`` of the value. ``shape`` is the API's shape. ``dtype`` is the
+    API's dtype.
     """
 
     name: str
@@ -115,6 +118,7 @@ class Graph:
         return table
 
     def output_values(self) -> List[str]:
+        """Names of the values behind the outputs."""
         return [port.value for port in self.outputs]
 
     def inputs_of(self, node: Node) -> Iterator[Value]:

@@ -51,12 +51,15 @@ def calibrate(
     percent: float = 99.99,
     progress: Optional[Progress] = None,
 ) -> Dict[str, Range]:
-    """The range (low, high), in real units, of every f32 activation of a decluttered graph, by value name.
+    """The range (low, high), in real units, of every f32 activation of a decluttered graph, by
+    value name.
 
     Raises CalibrationError when an activation becomes NaN or infinite, naming it.
     """
     if method not in METHODS:
-        raise ValueError(f"unknown calibration method {method!r}: choose one of {', '.join(METHODS)}")
+        raise ValueError(
+            f"unknown calibration method {method!r}: choose one of {', '.join(METHODS)}"
+        )
     observer = _Observer(graph)
     statistics: Dict[str, Statistics] = {}
     passes = 2 if needs_histogram(method) else 1
@@ -69,7 +72,8 @@ def calibrate(
                     stats.see_values(array)
                 elif not stats.see_range(array):
                     raise CalibrationError(
-                        f"calibration sample {done}: the activation {name!r} holds a NaN or an infinity"
+                        f"calibration sample {done}: the activation {name!r} holds a NaN or "
+                        "an infinity"
                     )
             done += 1
             if progress is not None:

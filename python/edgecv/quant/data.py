@@ -1,4 +1,6 @@
-"""Calibration data: a folder of pictures, a .npz/.npy file, or an iterable of arrays, as model inputs one at a time."""
+"""Calibration data: a folder of pictures, a .npz/.npy file, or an iterable of arrays, as model
+inputs one at a time.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,17 @@ Source = Union[str, "os.PathLike[str]", Iterable[Any]]
 class CalibrationSet:
     """A re-iterable list of samples, each a dict of f32 arrays in the model's own (ONNX) shapes.
 
-    ``source`` is a folder of pictures (needs ``preprocess``), a ``.npy`` file holding one array with samples along axis 0,
-    a ``.npz`` with one array an input, or an iterable of arrays or dicts of arrays. Arrays may hold several samples along
-    axis 0; they are split to the model's batch size, a rest being dropped only when it does not fill a batch.
+    ``source`` is a folder of pictures (needs ``preprocess``), a ``.npy`` file holding one array
+    with samples along axis 0, a ``.npz`` with one array an input, or an iterable of arrays or dicts
+    of arrays. Arrays may hold several samples along axis 0; they are split to the model's batch
+    size, a rest being dropped only when it does not fill a batch.
 
     Raises CalibrationError for missing or empty sources and wrong shapes, naming what was expected.
     """
 
-    def __init__(self, source: Source, ports: Sequence[Port], preprocess: Optional[Preprocess]) -> None:
+    def __init__(
+        self, source: Source, ports: Sequence[Port], preprocess: Optional[Preprocess]
+    ) -> None:
         self._ports = list(ports)
         self._preprocess = preprocess
         self._files: List[Path] = []
@@ -61,8 +66,8 @@ class CalibrationSet:
             sample = np.stack(images)
             if sample.shape != port.shape:
                 raise CalibrationError(
-                    f"pre-processing gives shape {sample.shape}, the input {port.name!r} is {port.shape}: "
-                    "set resize and crop to the model's input size"
+                    f"pre-processing gives shape {sample.shape}, the input {port.name!r} is "
+                    f"{port.shape}: set resize and crop to the model's input size"
                 )
             yield {port.name: sample}
 
@@ -100,12 +105,13 @@ class CalibrationSet:
 
         if self._preprocess is None:
             raise CalibrationError(
-                f"{path} is a folder of pictures: say how to turn one into the model's input with preprocess= "
-                "(--preprocess), for example 'resize=256,crop=224,mean=127,std=128'"
+                f"{path} is a folder of pictures: say how to turn one into the model's input "
+                "with preprocess= (--preprocess), for example 'resize=256,crop=224,mean=127,std=128'"
             )
         if len(self._ports) != 1:
             raise CalibrationError(
-                f"the model has {len(self._ports)} inputs: calibrate it from a .npz file with one array an input"
+                f"the model has {len(self._ports)} inputs: calibrate it from a .npz file with "
+                "one array an input"
             )
         port = self._ports[0]
         if len(port.shape) != 4 or port.shape[1] not in (1, 3):
@@ -121,12 +127,15 @@ class CalibrationSet:
             names = {port.name for port in self._ports}
             if set(arrays) != names:
                 raise CalibrationError(
-                    f"{where}: the arrays are named {sorted(map(str, arrays))}, the model's inputs {sorted(names)}"
+                    f"{where}: the arrays are named {sorted(map(str, arrays))}, the model's inputs "
+                    f"{sorted(names)}"
                 )
         elif len(self._ports) == 1:
             arrays = {self._ports[0].name: item}
         else:
-            raise CalibrationError(f"{where}: the model has {len(self._ports)} inputs, give a dict of arrays")
+            raise CalibrationError(
+                f"{where}: the model has {len(self._ports)} inputs, give a dict of arrays"
+            )
         split = {port.name: self._split(arrays[port.name], port, where) for port in self._ports}
         counts = {len(parts) for parts in split.values()}
         if len(counts) != 1:
@@ -143,8 +152,8 @@ class CalibrationSet:
             array = array[None]
         if array.shape[1:] != port.shape[1:] or array.ndim != len(port.shape):
             raise CalibrationError(
-                f"{where}: shape {array.shape} does not fit the input {port.name!r} of shape {port.shape} "
-                "(samples along axis 0)"
+                f"{where}: shape {array.shape} does not fit the input {port.name!r} of shape "
+                f"{port.shape} (samples along axis 0)"
             )
         if not np.isfinite(array).all():
             raise CalibrationError(f"{where}: the calibration data hold a NaN or an infinity")

@@ -1,7 +1,7 @@
 """From real ranges and weights to scales, zero points, integer weights and multipliers.
 
-The arithmetic is that of the numeric contract (docs/quantization.md): every multiplier is computed once, here, in f32
-steps, and stored as bits.
+The arithmetic is that of the numeric contract (docs/quantization.md): every multiplier is computed
+once, here, in f32 steps, and stored as bits.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class QuantParams:
 def activation_params(low: float, high: float) -> QuantParams:
     """The affine parameters of a range [low, high] in real units, widened to hold 0 exactly.
 
-    scale = (high - low) / 255 in f32, zero_point = round_half_even(-128 - low / scale), clamped to s8.
-    A range without extent gets scale 1.
+    scale = (high - low) / 255 in f32, zero_point = round_half_even(-128 - low / scale), clamped to
+    s8. A range without extent gets scale 1.
     """
     low, high = min(float(low), 0.0), max(float(high), 0.0)
     scale = np.float32((high - low) / (QMAX - QMIN))
@@ -54,7 +54,9 @@ def dequantize(q: NDArray[Any], params: QuantParams) -> Floats:
 
 
 def clamp_bounds(low: float, high: float, params: QuantParams) -> Tuple[int, int]:
-    """The integer range that a fused clamp to [low, high] becomes (infinite bounds stay -128, 127)."""
+    """The integer range that a fused clamp to [low, high] becomes (infinite bounds stay -128,
+    127).
+    """
 
     def bound(real: float) -> int:
         if np.isinf(real):
@@ -82,8 +84,8 @@ class QuantizedWeights:
 def weight_scales(weights: Floats, bias: Floats, x: QuantParams, y: QuantParams) -> Floats:
     """Per-output-channel scales: max|w| / 127, raised where the bias would not fit its s32.
 
-    The floor |bias| / (2^30 * s_x) keeps the integer bias below 2^30; a channel of zeros gets a scale whose multiplier is
-    2^-16, so that its constant output still rounds well.
+    The floor |bias| / (2^30 * s_x) keeps the integer bias below 2^30; a channel of zeros gets a
+    scale whose multiplier is 2^-16, so that its constant output still rounds well.
     """
     flat = np.abs(weights.reshape(weights.shape[0], -1)).max(axis=1).astype(np.float64)
     floor = np.abs(bias.astype(np.float64)) / (2.0**30 * x.scale)
@@ -95,10 +97,13 @@ def weight_scales(weights: Floats, bias: Floats, x: QuantParams, y: QuantParams)
     return scale.astype(np.float32)
 
 
-def quantize_weights(weights: Floats, bias: Floats, x: QuantParams, y: QuantParams) -> QuantizedWeights:
+def quantize_weights(
+    weights: Floats, bias: Floats, x: QuantParams, y: QuantParams
+) -> QuantizedWeights:
     """Symmetric per-channel weights by rounding to nearest; axis 0 is the output channel.
 
-    Raises ValueError, naming the channel, when an accumulator could leave s32 or a result the range of rint.
+    Raises ValueError, naming the channel, when an accumulator could leave s32 or a result the range
+    of rint.
     """
     scale = weight_scales(weights, bias, x, y)
     per_channel = scale.reshape((-1,) + (1,) * (weights.ndim - 1))
@@ -117,7 +122,9 @@ def check_bounds(
     reach = max(QMAX - x.zero_point, x.zero_point - QMIN)
     bound = np.abs(q.reshape(q.shape[0], -1).astype(np.int64)).sum(axis=1) * reach + np.abs(bias)
     if bound.max() > ACC_LIMIT:
-        raise ValueError(f"the accumulator of output channel {int(bound.argmax())} can leave 32 bits")
+        raise ValueError(
+            f"the accumulator of output channel {int(bound.argmax())} can leave 32 bits"
+        )
     real = bound * mult.astype(np.float64)
     if real.max() >= 2.0**31:
         raise ValueError(f"the result of output channel {int(real.argmax())} can leave 32 bits")

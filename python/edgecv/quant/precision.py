@@ -11,7 +11,8 @@ from edgecv.graph.ir import Graph, Node
 # Ops whose output is their input's values moved: input and output share scale and zero point.
 MOVES = frozenset({"Reshape", "Transpose", "Slice", "Pad", "MaxPool2d", "Resize2d", "Concat"})
 
-# Functions of Unary (docs/ops.md) that a 256-entry table holds well; the others have ranges int8 cannot serve.
+# Functions of Unary (docs/ops.md) that a 256-entry table holds well; the others have ranges int8
+# cannot serve.
 TABLE_FUNCTIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 18, 19})
 
 INT8_OPS = frozenset(
@@ -45,10 +46,12 @@ def has_int8_form(graph: Graph, node: Node) -> bool:
 
 
 def float_nodes(graph: Graph, keep_float: Iterable[str]) -> Set[str]:
-    """Names of the nodes that stay f32: those without an int8 form and those ``keep_float`` selects.
+    """Names of the nodes that stay f32: those without an int8 form and those ``keep_float``
+    selects.
 
-    A rule is a node name or output name (``*`` and ``?`` match), or an op, spelled as in ONNX or as in docs/ops.md.
-    Raises UnsupportedModelError when a rule selects nothing: a typing error would silently quantize a layer.
+    A rule is a node name or output name (``*`` and ``?`` match), or an op, spelled as in ONNX or as
+    in docs/ops.md. Raises UnsupportedModelError when a rule selects nothing: a typing error would
+    silently quantize a layer.
     """
     chosen = {node.name for node in graph.nodes if not has_int8_form(graph, node)}
     for rule in keep_float:
@@ -63,8 +66,8 @@ def float_nodes(graph: Graph, keep_float: Iterable[str]) -> Set[str]:
         if not matched:
             known = ", ".join(sorted({node.op for node in graph.nodes}))
             raise UnsupportedModelError(
-                f"keep_float rule {rule!r} matches no node: give a node name (wildcards allowed) or an op "
-                f"of this model ({known})"
+                f"keep_float rule {rule!r} matches no node: give a node name (wildcards allowed) "
+                f"or an op of this model ({known})"
             )
         chosen |= matched
     return chosen
@@ -77,6 +80,7 @@ class SharedScales:
         self._parent: Dict[str, str] = {}
 
     def find(self, name: str) -> str:
+        """The representative of the name's group."""
         root = name
         while self._parent.get(root, root) != root:
             root = self._parent[root]
@@ -85,6 +89,7 @@ class SharedScales:
         return root
 
     def join(self, names: Iterable[str]) -> None:
+        """Makes one group of the groups of all names."""
         roots: List[str] = [self.find(name) for name in names]
         for root in roots[1:]:
             self._parent[self.find(root)] = self.find(roots[0])

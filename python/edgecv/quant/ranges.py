@@ -1,7 +1,8 @@
-"""The range of an activation from what calibration saw: minmax, percentile, KL divergence, mean squared error.
+"""The range of an activation from what calibration saw: minmax, percentile, KL divergence, mean
+squared error.
 
-A :class:`Statistics` gathers min and max in a first pass over the data and, for the other methods, a histogram over
-that range in a second pass.
+A :class:`Statistics` gathers min and max in a first pass over the data and, for the other methods,
+a histogram over that range in a second pass.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ Histogram = NDArray[np.int64]
 
 @dataclass
 class Statistics:
-    """Min, max and optionally a histogram of ``BINS`` equal bins over [low, high] of one activation."""
+    """Min, max and optionally a histogram of ``BINS`` equal bins over [low, high] of one
+    activation.
+    """
 
     low: float = np.inf
     high: float = -np.inf
@@ -46,6 +49,7 @@ class Statistics:
         self.histogram += np.bincount(index, minlength=BINS)
 
     def centers(self) -> NDArray[np.float64]:
+        """The middle of each bin in real units."""
         step = (self.high - self.low) / BINS
         return self.low + (np.arange(BINS) + 0.5) * step
 
@@ -56,7 +60,9 @@ def minmax(stats: Statistics) -> Range:
 
 
 def percentile(stats: Statistics, percent: float = 99.99) -> Range:
-    """Cuts (100 - percent) / 2 percent of the values from each side; a side that ends at 0 keeps its end."""
+    """Cuts (100 - percent) / 2 percent of the values from each side; a side that ends at 0 keeps
+    its end.
+    """
     if stats.histogram is None or stats.high <= stats.low:
         return stats.low, stats.high
     total = np.cumsum(stats.histogram)
@@ -72,8 +78,9 @@ def percentile(stats: Statistics, percent: float = 99.99) -> Range:
 def kl(stats: Statistics) -> Range:
     """The symmetric cut whose 128-level histogram diverges least from the whole one.
 
-    Migacz, "8-bit inference with TensorRT" (GTC 2017): the histogram is that of |x|; outliers go to the last kept bin of
-    the reference distribution; the candidate merges the kept bins into 128 levels.
+    Migacz, "8-bit inference with TensorRT" (GTC 2017): the histogram is that of |x|; outliers go to
+    the last kept bin of the reference distribution; the candidate merges the kept bins into 128
+    levels.
     """
     if stats.histogram is None or stats.high <= stats.low:
         return stats.low, stats.high
@@ -101,7 +108,9 @@ def kl(stats: Statistics) -> Range:
 
 
 def mse(stats: Statistics) -> Range:
-    """The range whose 8-bit quantization of the histogram has the least squared error, by shrinking each end in turn."""
+    """The range whose 8-bit quantization of the histogram has the least squared error, by shrinking
+    each end in turn.
+    """
     if stats.histogram is None or stats.high <= stats.low:
         return stats.low, stats.high
     x, count = stats.centers(), stats.histogram.astype(np.float64)
@@ -130,4 +139,5 @@ METHODS: Dict[str, Callable[..., Range]] = {
 
 
 def needs_histogram(method: str) -> bool:
+    """Whether the method needs the second pass."""
     return method != "minmax"

@@ -1,8 +1,9 @@
-"""Lowered int8 layers as small ONNX models with the same quantization parameters, for onnxruntime to run.
+"""Lowered int8 layers as small ONNX models with the same quantization parameters, for onnxruntime
+to run.
 
-Convolutions and fully connected layers become QLinearConv and QGemm, whose scales are chosen so that
-onnxruntime's multiplier is the file's own, bit for bit. Every other op becomes DequantizeLinear,
-the float op, QuantizeLinear.
+Convolutions and fully connected layers become QLinearConv and QGemm, whose scales are chosen so
+that onnxruntime's multiplier is the file's own, bit for bit. Every other op becomes
+DequantizeLinear, the float op, QuantizeLinear.
 """
 
 from __future__ import annotations
@@ -10,16 +11,26 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import numpy as np
-import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
+import onnx
 from edgecv.graph.ir import Graph, Node, Value
+from onnx import TensorProto, helper, numpy_helper
 
 S8 = NDArray[np.int8]
 # Ops that only move values, or whose output is not s8.
-MOVES = {"Reshape", "Transpose", "Slice", "Pad", "Concat", "Quantize", "Dequantize", "ArgMax", "Lookup"}
+MOVES = {
+    "Reshape",
+    "Transpose",
+    "Slice",
+    "Pad",
+    "Concat",
+    "Quantize",
+    "Dequantize",
+    "ArgMax",
+    "Lookup",
+}
 EXACT = {"Conv2d", "FullyConnected"}
 
 

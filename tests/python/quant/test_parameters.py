@@ -16,7 +16,9 @@ from edgecv.quant.parameters import (
 )
 
 
-@pytest.mark.parametrize(("low", "high"), [(-1.0, 3.0), (0.0, 6.0), (2.0, 5.0), (-7.0, -1.0), (-1e-3, 1e3)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(-1.0, 3.0), (0.0, 6.0), (2.0, 5.0), (-7.0, -1.0), (-1e-3, 1e3)]
+)
 def test_range_holds_zero_exactly_and_its_ends_within_a_step(low: float, high: float) -> None:
     params = activation_params(low, high)
     assert dequantize(quantize(np.zeros(1), params), params)[0] == 0.0

@@ -1,4 +1,6 @@
-"""Turns a lowered f32 graph into int8 where asked: scales from ranges, integer weights, Quantize/Dequantize at borders."""
+"""Turns a lowered f32 graph into int8 where asked: scales from ranges, integer weights,
+Quantize/Dequantize at borders.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from edgecv.quant.precision import MOVES, SharedScales
 from edgecv.quant.ranges import Range
 
 SOFTMAX_PARAMS = QuantParams(float(np.float32(1.0 / 256.0)), -128)
-# Concat inputs that others read too keep their own, finer scale when the output's range is this much wider.
+# Concat inputs that others read too keep their own, finer scale when the output's range is this
+# much wider.
 CONCAT_RATIO = 2.0
 
 
@@ -38,9 +41,10 @@ class LayerError:
 class QuantizePass:
     """int8 for every node not in ``float_nodes``.
 
-    ranges: value name -> (low, high) in real units, for every activation int8 nodes read or write (moves inherit).
-    After ``run`` the graph's s8 values carry scale and zero_point, and ``layer_errors`` the weight errors.
-    Raises UnsupportedModelError naming every layer whose accumulator could overflow.
+    ranges: value name -> (low, high) in real units, for every activation int8 nodes read or write
+    (moves inherit). After ``run`` the graph's s8 values carry scale and zero_point, and
+    ``layer_errors`` the weight errors. Raises UnsupportedModelError naming every layer whose
+    accumulator could overflow.
     """
 
     def __init__(self, ranges: Mapping[str, Range], float_nodes: Set[str]) -> None:
@@ -49,6 +53,7 @@ class QuantizePass:
         self.layer_errors: List[LayerError] = []
 
     def run(self, graph: Graph) -> Graph:
+        """Quantizes in place and returns the graph."""
         self._graph = graph
         self._params = self._choose_params()
         self._refused: List[str] = []
@@ -60,14 +65,15 @@ class QuantizePass:
             self._quantize_node(node) if self._is_int8(node) else self._float_node(node)
         if self._refused:
             raise UnsupportedModelError(
-                "these layers cannot be int8:\n  " + "\n  ".join(self._refused)
+                "these layers cannot be int8:\n  "
+                + "\n  ".join(self._refused)
                 + "\nkeep them in float with keep_float (--keep-float)"
             )
         graph.nodes = self._nodes
         graph.drop_unused()
         return graph
 
-    # -- choosing scales ------------------------------------------------------------------------------------------
+    # -- choosing scales
 
     def _is_int8(self, node: Node) -> bool:
         return node.name not in self._float
@@ -113,7 +119,8 @@ class QuantizePass:
                 known = [self._ranges[name] for name in members if name in self._ranges]
                 if not known:
                     raise UnsupportedModelError(
-                        f"no range is known for the activation {members[0]!r}: calibration did not see it"
+                        f"no range is known for the activation {members[0]!r}: "
+                        "calibration did not see it"
                     )
                 chosen = activation_params(min(r[0] for r in known), max(r[1] for r in known))
             params.update((name, chosen) for name in members)
@@ -126,7 +133,7 @@ class QuantizePass:
     def _is_activation(self, name: str) -> bool:
         return not self._graph.values[name].is_constant
 
-    # -- borders between f32 and s8 -------------------------------------------------------------------------------
+    # -- borders between f32 and s8
 
     def _make_port(self, name: str) -> None:
         """A graph input is s8 itself when every reader is int8; the API quantizes on the way in."""
@@ -139,12 +146,16 @@ class QuantizePass:
         value.dtype, value.scale, value.zero_point = "s8", params.scale, params.zero_point
 
     def _bridge(self, name: str, op: str, dtype: str) -> str:
-        """The s8 (f32) form of an f32 (s8) activation, by one Quantize (Dequantize) however many read it."""
+        """The s8 (f32) form of an f32 (s8) activation, by one Quantize (Dequantize) however many
+        read it.
+        """
         value = self._graph.values[name]
         if value.dtype == dtype or value.dtype not in ("f32", "s8"):
             return name
         if name not in self._bridges:
-            bridged = self._graph.add(Value(self._graph.fresh(f"{name}.{dtype}"), value.shape, dtype))
+            bridged = self._graph.add(
+                Value(self._graph.fresh(f"{name}.{dtype}"), value.shape, dtype)
+            )
             if dtype == "s8":
                 params = self._params[name]
                 bridged.scale, bridged.zero_point = params.scale, params.zero_point
@@ -159,7 +170,7 @@ class QuantizePass:
         ]
         self._nodes.append(node)
 
-    # -- int8 nodes -----------------------------------------------------------------------------------------------
+    # -- int8 nodes
 
     def _quantize_node(self, node: Node) -> None:
         node.inputs = [
@@ -178,23 +189,29 @@ class QuantizePass:
         self._nodes.append(node)
 
     def params_of(self, name: str) -> QuantParams:
+        """Scale and zero point of an s8 value."""
         value = self._graph.values[name]
         return QuantParams(value.scale, value.zero_point)
 
     def set_clamp(self, node: Node, y: QuantParams) -> None:
+        """Turns a fused real clamp into integer lo and hi."""
         low, high = node.attrs.pop("lo", -np.inf), node.attrs.pop("hi", np.inf)
         node.attrs["lo"], node.attrs["hi"] = clamp_bounds(float(low), float(high), y)
 
     def constant(self, name: str, data: NDArray[Any], dtype: str) -> str:
+        """Adds a constant and returns its name."""
         return self._graph.constant(name, data, dtype).name
 
     def data_of(self, name: str) -> NDArray[Any]:
+        """The array of a constant."""
         data = self._graph.values[name].data
         assert data is not None
         return data
 
     def weighted(self, node: Node) -> None:
-        """Conv2d, ConvTranspose2d, FullyConnected: integer weights and bias, one multiplier a channel."""
+        """Conv2d, ConvTranspose2d, FullyConnected: integer weights and bias, one multiplier a
+        channel.
+        """
         x, y = self.params_of(node.inputs[0]), self.params_of(node.outputs[0])
         weights = self.data_of(node.inputs[1])
         has_bias = len(node.inputs) > 2 and node.inputs[2] != ""
@@ -214,6 +231,7 @@ class QuantizePass:
         self.set_clamp(node, y)
 
     def binary(self, node: Node) -> None:
+        """Add, Sub, Mul: constants become s8, one or two multipliers."""
         for i, name in enumerate(node.inputs):
             if not self._is_activation(name):
                 node.inputs[i] = self._quantize_constant(name)
@@ -237,6 +255,7 @@ class QuantizePass:
         return value.name
 
     def matmul(self, node: Node) -> None:
+        """MatMul of two activations: one multiplier."""
         for i, name in enumerate(node.inputs):
             if not self._is_activation(name):
                 node.inputs[i] = self._quantize_constant(name)
@@ -247,6 +266,7 @@ class QuantizePass:
         self.set_clamp(node, y)
 
     def unary(self, node: Node) -> None:
+        """Unary becomes a Lookup."""
         table = lookup_table(
             node.attrs["function"],
             node.attrs.get("alpha", 0.0),
@@ -258,6 +278,7 @@ class QuantizePass:
         node.inputs = [node.inputs[0], self.constant(f"{node.name}.table", table, "s8")]
 
     def prelu(self, node: Node) -> None:
+        """One multiplier for positive, one a channel for negative values."""
         x, y = self.params_of(node.inputs[0]), self.params_of(node.outputs[0])
         positive = multiplier(x.scale, y.scale)
         slope = self.data_of(node.inputs[1]).ravel()
@@ -267,6 +288,7 @@ class QuantizePass:
         self.set_clamp(node, y)
 
     def softmax(self, node: Node) -> None:
+        """The table of exponentials of docs/ops.md."""
         x = self.params_of(node.inputs[0])
         n = self._graph.values[node.inputs[0]].shape[-1]
         bits = min(23, 30 - int(np.ceil(np.log2(n))))
@@ -274,6 +296,7 @@ class QuantizePass:
         node.inputs = [node.inputs[0], self.constant(f"{node.name}.exp", table, "s32")]
 
     def layer_norm(self, node: Node) -> None:
+        """Gamma and beta in steps of the output, epsilon in steps of the input."""
         x, y = self.params_of(node.inputs[0]), self.params_of(node.outputs[0])
         n = self._graph.values[node.inputs[0]].shape[-1]
         gamma, beta = (self.data_of(name) for name in node.inputs[1:3])
@@ -287,6 +310,7 @@ class QuantizePass:
         self.set_clamp(node, y)
 
     def average_pool(self, node: Node) -> None:
+        """One multiplier for each number of pixels a window can hold."""
         x, y = self.params_of(node.inputs[0]), self.params_of(node.outputs[0])
         window = node.attrs["kernel_h"] * node.attrs["kernel_w"]
         counts = np.arange(1, window + 1, dtype=np.float32)
@@ -296,6 +320,7 @@ class QuantizePass:
         self.set_clamp(node, y)
 
     def reduce_mean(self, node: Node) -> None:
+        """One multiplier: the change of scale over the count."""
         x, y = self.params_of(node.inputs[0]), self.params_of(node.outputs[0])
         shape = self._graph.values[node.inputs[0]].shape
         count = int(np.prod(shape[node.attrs["first_axis"] : node.attrs["last_axis"] + 1]))
@@ -305,11 +330,13 @@ class QuantizePass:
         self.set_clamp(node, y)
 
     def pad(self, node: Node) -> None:
+        """The fill value in steps."""
         params = self.params_of(node.inputs[0])
         fill = np.asarray([node.attrs.pop("fill_f32", 0.0)], np.float32)
         node.attrs["fill_s8"] = int(quantize(fill, params)[0])
 
     def resize(self, node: Node) -> None:
+        """Weights in 1/2048."""
         for i in (2, 4):
             weight = np.rint(self.data_of(node.inputs[i]) * 2048.0)
             node.inputs[i] = self.constant(f"{node.inputs[i]}.q11", weight, "s32")
@@ -334,7 +361,9 @@ class QuantizePass:
             )  # fmt: skip
             self._graph.add(moved)
             constant = self.constant(f"{node.name}.{i}.table", table, "s8")
-            self._nodes.append(Node("Lookup", f"{node.name}.{i}.rescale", [name, constant], [moved.name]))
+            self._nodes.append(
+                Node("Lookup", f"{node.name}.{i}.rescale", [name, constant], [moved.name])
+            )
             node.inputs[i] = moved.name
 
 
@@ -362,4 +391,3 @@ def _check_multipliers(values: List[float]) -> None:
     for value in values:
         if not 2.0**-100 <= value <= 2.0**20:
             raise ValueError(f"the multiplier {value:g} lies outside [2^-100, 2^20]")
-

@@ -1,0 +1,365 @@
+// Depthwise s8 convolution (groups == in_c == out_c), NHWC, exact for every s8 activation and
+// weight.
+//
+// vpmaddwd multiplies and adds two s16 pairs, so taps are taken two at a time: rows 2i and 2i + 1
+// of the same column, and, when the kernel has an odd number of rows, two neighbouring columns of
+// the last row. 9 taps are 5 pairs, 25 are 13, the least there can be. An output row is made in two
+// phases for each block of 16 channels:
+//
+//   1. every input column becomes a record: its tap pairs, interleaved and widened to s16, 8
+//   channels (32 bytes) a
+//      vector. Columns and rows outside the image become zero_point here, so phase 2 knows no
+//      borders, and a column is interleaved once for all the outputs that read it.
+//   2. each output is a sum of vpmaddwd(record, weights): the weights of 8 channels stay in
+//   registers (13 of the 16
+//      for 5x5), the records come as memory operands from L1. Four outputs share the packs of
+//      requantize.
+//
+// Work items are output rows of 64 channels (one cache line a pixel), rows innermost: the input
+// rows that consecutive output rows share stay in L1.
+#include "kernels/avx2/simd.h"
+#include "kernels/conv.h"
+
+namespace edgecv::kernels::avx2 {
+namespace {
+
+constexpr int64_t kUnit = 8;           // channels of a vector of s32 sums
+constexpr int64_t kBlock = 16;         // channels interleaved together: 2 units
+constexpr int64_t kItemChannels = 64;  // channels of a work item
+constexpr int64_t kRecordBytes =
+    8 << 10;  // of one unit's row of records: two of them leave half of L1 to the image
+
+struct DwPlan {
+  int64_t records;      // vectors of a column
+  int64_t pairs;        // tap pairs
+  int64_t out_columns;  // outputs of one pass over the records
+  int64_t columns;      // input columns they need
+  int64_t unit_bytes;   // packed
+  int64_t channel_groups;
+};
+
+DwPlan plan_dw(const ConvProblem& p) {
+  DwPlan plan;
+  const int64_t odd = p.kernel_h % 2;
+  plan.records = p.kernel_h / 2 + odd;
+  plan.pairs = int64_t{p.kernel_h} / 2 * p.kernel_w + odd * div_up(p.kernel_w, 2);
+  const int64_t reach = (int64_t{p.kernel_w} - 1) * p.dilation_w;
+  const int64_t fit = (kRecordBytes / (32 * plan.records) - reach - 1) / p.stride_w + 1;
+  const int64_t passes = div_up(p.out_w, max_of(fit, 8));
+  plan.out_columns = div_up(p.out_w, passes);
+  plan.columns = (plan.out_columns - 1) * p.stride_w + reach + 1;
+  plan.unit_bytes = 64 + plan.pairs * 32;
+  plan.channel_groups = div_up(p.in_c, kItemChannels);
+  return plan;
+}
+
+// Channels [first, first + count) of one output row's input, as records of two units.
+struct RecordTask {
+  const ConvProblem* problem;
+  const int8_t* image;  // channel `first` of pixel (0,0)
+  int64_t count;        // channels, 1..16
+  int64_t top, left;    // input row and column of the first tap of the first output
+  int64_t columns, records;
+  int16_t* out[2];  // per unit: [columns][records][8][2]
+};
+
+template <bool kWhole>
+inline __m128i load_channels(const int8_t* p, int64_t count) {
+  return kWhole ? load128(p) : load_tail(p, count);
+}
+
+inline void store_pairs(const RecordTask& t, int64_t index, __m128i a, __m128i b) {
+  store256(t.out[0] + 16 * index, _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b)));
+  store256(t.out[1] + 16 * index, _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(a, b)));
+}
+
+template <bool kWhole>
+void make_records(const RecordTask& t) {
+  const ConvProblem& p = *t.problem;
+  const __m128i zero = _mm_set1_epi8(static_cast<int8_t>(p.in_zero_point));
+  alignas(16) int8_t zero_row[16];
+  store128(zero_row, zero);
+  // Columns [begin, end) of the records lie in the image.
+  const int64_t begin = min_of(max_of(-t.left, 0), t.columns);
+  const int64_t end = max_of(min_of(p.in_w - t.left, t.columns), begin);
+  const int64_t pixel = p.in_stride;
+  // A row outside the image reads zero_row again and again.
+  const auto row_at = [&](int64_t kh, int64_t* step) {
+    const int64_t y = t.top + kh * p.dilation_h;
+    const bool inside = y >= 0 && y < p.in_h;
+    *step = inside ? pixel : 0;
+    return inside ? t.image + (y * p.in_w + t.left + begin) * pixel : zero_row;
+  };
+  for (int64_t r = 0; r < p.kernel_h / 2; ++r) {
+    int64_t step_a, step_b;
+    const int8_t* a = row_at(2 * r, &step_a);
+    const int8_t* b = row_at(2 * r + 1, &step_b);
+    for (int64_t c = 0; c < begin; ++c) store_pairs(t, c * t.records + r, zero, zero);
+    for (int64_t c = begin; c < end; ++c, a += step_a, b += step_b) {
+      store_pairs(t, c * t.records + r, load_channels<kWhole>(a, t.count),
+                  load_channels<kWhole>(b, t.count));
+    }
+    for (int64_t c = end; c < t.columns; ++c) store_pairs(t, c * t.records + r, zero, zero);
+  }
+  if (p.kernel_h % 2 == 0) return;
+  // The last row pairs column c with column c + dilation_w; where the second one is beyond the
+  // records its weight is 0.
+  const int64_t r = t.records - 1, next = p.dilation_w;
+  int64_t step;
+  const int8_t* row = row_at(p.kernel_h - 1, &step) - begin * step;
+  const auto column = [&](int64_t c) {
+    return c >= begin && c < end ? load_channels<kWhole>(row + c * step, t.count) : zero;
+  };
+  const int64_t both = max_of(end - next, begin);
+  for (int64_t c = 0; c < begin; ++c) store_pairs(t, c * t.records + r, zero, column(c + next));
+  const int8_t* a = row + begin * step;
+  for (int64_t c = begin; c < both; ++c, a += step) {
+    store_pairs(t, c * t.records + r, load_channels<kWhole>(a, t.count),
+                load_channels<kWhole>(a + next * step, t.count));
+  }
+  for (int64_t c = both; c < t.columns; ++c)
+    store_pairs(t, c * t.records + r, column(c), column(c + next));
+}
+
+// One unit's outputs of a row.
+struct SumTask {
+  const int16_t* records;
+  const int8_t* packed;
+  int64_t outputs;
+  int8_t* out;
+  int64_t out_stride, channels;
+};
+
+inline void store_outputs(const SumTask& t, int64_t first, int count, const __m256i* sums,
+                          __m256 multiplier, const Clamp& clamp) {
+  __m256i q[4];
+  for (int i = 0; i < 4; ++i) q[i] = scale_round(sums[i < count ? i : 0], multiplier);
+  const __m256i bytes =
+      clamp_bytes(pack_words(q[0], q[1], clamp), pack_words(q[2], q[3], clamp), clamp);
+  const __m128i half[2] = {low_half(bytes), high_half(bytes)};
+  int8_t* out = t.out + first * t.out_stride;
+  for (int i = 0; i < count; ++i, out += t.out_stride) {
+    const __m128i value = i % 2 == 0 ? half[i / 2] : _mm_unpackhi_epi64(half[i / 2], half[i / 2]);
+    if (t.channels == kUnit) {
+      store64(out, value);
+    } else {
+      store_tail(out, value, t.channels);
+    }
+  }
+}
+
+// A kernel whose shape is known at compile time, dilation 1: all its weights are loaded before the
+// outputs begin.
+template <int kHeight, int kWidth, int kStride>
+struct FixedSum {
+  static constexpr int kRecords = (kHeight + 1) / 2;
+  static constexpr int kColumnPairs = kHeight / 2;  // of a kernel column
+  static constexpr int kPairs = kColumnPairs * kWidth + kHeight % 2 * ((kWidth + 1) / 2);
+
+  template <int kCount>
+  static inline void outputs(const SumTask& t, int64_t first, const __m256i (&weights)[kPairs],
+                             __m256i bias, __m256 multiplier, const Clamp& clamp) {
+    __m256i sums[kCount];
+    const int16_t* record = t.records + first * kStride * kRecords * 16;
+#pragma GCC unroll 4
+    for (int i = 0; i < kCount; ++i, record += kStride * kRecords * 16) {
+      __m256i sum = bias;
+#pragma GCC unroll 32
+      for (int pair = 0; pair < kPairs; ++pair) {
+        const int last = pair - kColumnPairs * kWidth;  // >= 0: pairs of the last row
+        const int index = last >= 0 ? 2 * last * kRecords + kRecords - 1
+                                    : pair % kWidth * kRecords + pair / kWidth;
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(weights[pair], load256(record + 16 * index)));
+      }
+      sums[i] = sum;
+    }
+    store_outputs(t, first, kCount, sums, multiplier, clamp);
+  }
+
+  static void run(const ConvProblem&, const SumTask& t, const Clamp& clamp) {
+    const __m256i bias = load256(t.packed);
+    const __m256 multiplier = _mm256_loadu_ps(reinterpret_cast<const float*>(t.packed + 32));
+    __m256i weights[kPairs];
+    for (int pair = 0; pair < kPairs; ++pair) weights[pair] = load256(t.packed + 64 + 32 * pair);
+    if (t.outputs < 4) {
+      for (int64_t i = 0; i < t.outputs; ++i) outputs<1>(t, i, weights, bias, multiplier, clamp);
+      return;
+    }
+    // The last four outputs overlap the ones before: doing some twice is cheaper than a tail of
+    // single ones.
+    for (int64_t i = 0; i < t.outputs; i += 4) {
+      outputs<4>(t, min_of(i, t.outputs - 4), weights, bias, multiplier, clamp);
+    }
+  }
+};
+
+// Any kernel: weights come from memory, once for four outputs.
+struct AnySum {
+  static void run(const ConvProblem& p, const SumTask& t, const Clamp& clamp) {
+    const __m256i bias = load256(t.packed);
+    const __m256 multiplier = _mm256_loadu_ps(reinterpret_cast<const float*>(t.packed + 32));
+    const int64_t records = p.kernel_h / 2 + p.kernel_h % 2;
+    const int64_t column = 16 * records, output = column * p.stride_w;
+    for (int64_t first = 0; first < t.outputs; first += 4) {
+      const int count = static_cast<int>(min_of(4, t.outputs - first));
+      __m256i sums[4] = {bias, bias, bias, bias};
+      const int8_t* w = t.packed + 64;
+      const int16_t* record[4];
+      for (int i = 0; i < 4; ++i) record[i] = t.records + min_of(first + i, t.outputs - 1) * output;
+      const auto add_pair = [&](int64_t offset) {
+        const __m256i weights = load256(w);
+        for (int i = 0; i < 4; ++i) {
+          sums[i] =
+              _mm256_add_epi32(sums[i], _mm256_madd_epi16(weights, load256(record[i] + offset)));
+        }
+        w += 32;
+      };
+      for (int64_t r = 0; r < p.kernel_h / 2; ++r) {
+        for (int64_t kw = 0; kw < p.kernel_w; ++kw) add_pair(kw * p.dilation_w * column + 16 * r);
+      }
+      if (p.kernel_h % 2 != 0) {
+        for (int64_t kw = 0; kw < p.kernel_w; kw += 2)
+          add_pair(kw * p.dilation_w * column + 16 * (records - 1));
+      }
+      store_outputs(t, first, count, sums, multiplier, clamp);
+    }
+  }
+};
+
+const ConvProblem& as_conv(const void* problem) {
+  return *static_cast<const ConvProblem*>(problem);
+}
+
+bool is_depthwise(const ConvProblem& p) { return p.groups == p.in_c && p.groups == p.out_c; }
+
+template <int kHeight, int kWidth>
+bool is_fixed(const void* problem) {
+  const ConvProblem& p = as_conv(problem);
+  return is_depthwise(p) && p.kernel_h == kHeight && p.kernel_w == kWidth && p.dilation_h == 1 &&
+         p.dilation_w == 1 && p.stride_w <= 2;
+}
+
+bool is_any(const void* problem) { return is_depthwise(as_conv(problem)); }
+
+size_t dw_packed_bytes(const void* problem) {
+  const ConvProblem& p = as_conv(problem);
+  return static_cast<size_t>(div_up(p.in_c, kUnit) * plan_dw(p).unit_bytes);
+}
+
+// Unit: s32 bias[8], f32 multiplier[8], then s16 w[pair][8][2] in the order the sums read them.
+void dw_pack(const void* problem, void* packed) {
+  const ConvProblem& p = as_conv(problem);
+  const DwPlan plan = plan_dw(p);
+  const auto* weights = static_cast<const int8_t*>(p.weights);
+  memset(packed, 0, dw_packed_bytes(problem));
+  for (int64_t c = 0; c < p.in_c; ++c) {
+    int8_t* unit = static_cast<int8_t*>(packed) + c / kUnit * plan.unit_bytes;
+    const int64_t lane = c % kUnit;
+    const int8_t* w = weights + c * p.kernel_h * p.kernel_w;
+    auto folded = static_cast<uint32_t>(static_cast<const int32_t*>(p.bias)[c]);
+    for (int64_t i = 0; i < int64_t{p.kernel_h} * p.kernel_w; ++i) {
+      const int64_t kh = i / p.kernel_w, kw = i % p.kernel_w;
+      const bool last = p.kernel_h % 2 != 0 && kh == p.kernel_h - 1;
+      const int64_t pair = kh / 2 * p.kernel_w + (last ? kw / 2 : kw);
+      const int64_t second = last ? kw % 2 : kh % 2;
+      const int16_t word = w[i];
+      memcpy(unit + 64 + 32 * pair + 4 * lane + 2 * second, &word, sizeof word);
+      folded -= static_cast<uint32_t>(w[i] * p.in_zero_point);
+    }
+    memcpy(unit + 4 * lane, &folded, sizeof folded);
+    memcpy(unit + 32 + 4 * lane, &p.multiplier[c], sizeof(float));
+  }
+}
+
+size_t dw_scratch_bytes(const void* problem) {
+  const DwPlan plan = plan_dw(as_conv(problem));
+  return static_cast<size_t>(2 * plan.columns * plan.records * 32);
+}
+
+// Items: for each image, for each 64 channels, for each output row.
+int64_t dw_work_items(const void* problem) {
+  const ConvProblem& p = as_conv(problem);
+  return p.batch * plan_dw(p).channel_groups * p.out_h;
+}
+
+using SumFunction = void (*)(const ConvProblem&, const SumTask&, const Clamp&);
+
+void dw_run(const ConvProblem& p, const Operands& operands, int64_t begin, int64_t end,
+            void* scratch, SumFunction sum_row) {
+  const DwPlan plan = plan_dw(p);
+  const auto* x = static_cast<const int8_t*>(operands.in[0]);
+  auto* y = static_cast<int8_t*>(operands.out);
+  const auto* packed = static_cast<const int8_t*>(operands.packed);
+  const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
+  RecordTask records;
+  records.problem = &p;
+  records.records = plan.records;
+  records.out[0] = static_cast<int16_t*>(scratch);
+  records.out[1] = records.out[0] + plan.columns * plan.records * 16;
+  for (int64_t item = begin; item < end; ++item) {
+    const int64_t oh = item % p.out_h;
+    const int64_t group = item / p.out_h % plan.channel_groups;
+    const int64_t n = item / p.out_h / plan.channel_groups;
+    records.top = oh * p.stride_h - p.pad_top;
+    const int64_t channel_end = min_of(p.in_c, (group + 1) * kItemChannels);
+    for (int64_t ow = 0; ow < p.out_w; ow += plan.out_columns) {
+      const int64_t outputs = min_of(plan.out_columns, p.out_w - ow);
+      records.left = ow * p.stride_w - p.pad_left;
+      records.columns = (outputs - 1) * p.stride_w + (int64_t{p.kernel_w} - 1) * p.dilation_w + 1;
+      int8_t* out = y + ((n * p.out_h + oh) * p.out_w + ow) * p.out_stride;
+      for (int64_t c = group * kItemChannels; c < channel_end; c += kBlock) {
+        records.image = x + n * p.in_h * p.in_w * p.in_stride + c;
+        records.count = min_of(kBlock, p.in_c - c);
+        if (records.count == kBlock) {
+          make_records<true>(records);
+        } else {
+          make_records<false>(records);
+        }
+        for (int64_t unit = 0; unit * kUnit < records.count; ++unit) {
+          SumTask sums;
+          sums.records = records.out[unit];
+          sums.packed = packed + (c / kUnit + unit) * plan.unit_bytes;
+          sums.outputs = outputs;
+          sums.out = out + c + unit * kUnit;
+          sums.out_stride = p.out_stride;
+          sums.channels = min_of(kUnit, records.count - unit * kUnit);
+          sum_row(p, sums, clamp);
+        }
+      }
+    }
+  }
+}
+
+template <int kHeight, int kWidth>
+int run_fixed(const void* problem, const Operands& operands, int64_t begin, int64_t end,
+              void* scratch) {
+  const ConvProblem& p = as_conv(problem);
+  dw_run(p, operands, begin, end, scratch,
+         p.stride_w == 1 ? FixedSum<kHeight, kWidth, 1>::run : FixedSum<kHeight, kWidth, 2>::run);
+  return 0;
+}
+
+int run_any(const void* problem, const Operands& operands, int64_t begin, int64_t end,
+            void* scratch) {
+  dw_run(as_conv(problem), operands, begin, end, scratch, AnySum::run);
+  return 0;
+}
+
+}  // namespace
+
+extern const Kernel dwconv_s8_3x3_c8 = {
+    "dwconv_s8_3x3_c8__avx2", "avx2",  Family::kConvS8,  kIsaAvx2,      is_fixed<3, 3>,
+    dw_packed_bytes,          dw_pack, dw_scratch_bytes, dw_work_items, run_fixed<3, 3>,
+};
+
+extern const Kernel dwconv_s8_5x5_c8 = {
+    "dwconv_s8_5x5_c8__avx2", "avx2",  Family::kConvS8,  kIsaAvx2,      is_fixed<5, 5>,
+    dw_packed_bytes,          dw_pack, dw_scratch_bytes, dw_work_items, run_fixed<5, 5>,
+};
+
+extern const Kernel dwconv_s8_any_c8 = {
+    "dwconv_s8_any_c8__avx2", "avx2",  Family::kConvS8,  kIsaAvx2,      is_any,
+    dw_packed_bytes,          dw_pack, dw_scratch_bytes, dw_work_items, run_any,
+};
+
+}  // namespace edgecv::kernels::avx2

@@ -1,0 +1,29 @@
+// Every convolution row against the reference row.
+#include "cases_conv.h"
+#include "check_rows.h"
+
+namespace {
+
+using edgecv::kernels::Family;
+using edgecv_test::Draw;
+
+void check_family(Family family, int random_cases) {
+  edgecv_test::RowChecker rows(family);
+  Draw draw(edgecv_test::state().seed);
+  const bool transpose = edgecv_test::is_transpose(family);
+  for (const edgecv_test::ConvShape& shape : edgecv_test::conv_sweep(transpose, draw)) {
+    rows.check(edgecv_test::make_conv_case(family, shape, draw), draw);
+  }
+  for (int i = 0; i < edgecv_test::scaled_count(random_cases); ++i) {
+    const edgecv_test::ConvShape shape = edgecv_test::draw_conv_shape(transpose, draw);
+    rows.check(edgecv_test::make_conv_case(family, shape, draw), draw);
+  }
+  rows.finish();
+}
+
+}  // namespace
+
+TEST(conv_s8_rows_equal_reference) { check_family(Family::kConvS8, 3000); }
+TEST(conv_f32_rows_near_reference) { check_family(Family::kConvF32, 400); }
+TEST(conv_transpose_s8_rows_equal_reference) { check_family(Family::kConvTransposeS8, 400); }
+TEST(conv_transpose_f32_rows_near_reference) { check_family(Family::kConvTransposeF32, 200); }

@@ -47,6 +47,7 @@ lint: lint-python lint-types lint-cpp lint-tree lint-stubs lint-symbols ## every
 lint-python: $(VENV)/dev.stamp
 	@ruff check $(or $(ROOM),.)
 	@ruff format --check $(or $(ROOM),.)
+	@vermin --target=3.8- --violations --no-tips --quiet python/edgecv
 
 lint-types: $(VENV)/dev.stamp
 	@$(BIN)/python -m mypy $(ROOM)

@@ -80,6 +80,7 @@ class Progress:
             print(file=sys.stderr)
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        """Shows that ``done`` of ``total`` steps of ``what`` are over."""
         if self._bar is not None:
             if what != self._what:
                 self._task = self._bar.add_task(what, total=total)

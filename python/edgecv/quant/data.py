@@ -106,7 +106,7 @@ class CalibrationSet:
         if self._preprocess is None:
             raise CalibrationError(
                 f"{path} is a folder of pictures: say how to turn one into the model's input "
-                "with preprocess= (--preprocess), for example 'resize=256,crop=224,mean=127,std=128'"
+                "with preprocess= (--preprocess), for example resize=256,crop=224,mean=127,std=128"
             )
         if len(self._ports) != 1:
             raise CalibrationError(

@@ -44,20 +44,22 @@ struct Limits {
 // to read_model(), which must outlive this, except those of dtype s32 (indices, tables, biases),
 // which are copies, so that nothing a memory access depends on can change under a mapping.
 struct ParsedModel {
-  explicit ParsedModel(const Allocator& allocator)
-      : sections(allocator),
-        strings(allocator),
-        meta(allocator),
-        tensors(allocator),
-        ops(allocator),
-        operands(allocator),
-        ports(allocator),
-        preprocess(allocator),
-        goldens(allocator),
-        digests(allocator),
-        constants(allocator),
-        owned_constants(allocator) {}
+  explicit ParsedModel(const Allocator& memory)
+      : allocator(memory),
+        sections(memory),
+        strings(memory),
+        meta(memory),
+        tensors(memory),
+        ops(memory),
+        operands(memory),
+        ports(memory),
+        preprocess(memory),
+        goldens(memory),
+        digests(memory),
+        constants(memory),
+        owned_constants(memory) {}
 
+  const Allocator& allocator;
   FileHeader header = {};
   Array<SectionEntry> sections;  // as in the file, unknown ones included
   Array<char> strings;           // STRS; every string ends with a NUL

@@ -5,6 +5,7 @@ VENV ?= .venv
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 ROOM ?=
 SECONDS ?= 60
+OLDEST ?= python3.8
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -23,7 +24,7 @@ SOURCES := $(shell find cpp bindings cmake python CMakeLists.txt pyproject.toml 
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-cpp test-python lint lint-python lint-types lint-stubs lint-cpp \
-        lint-tree lint-symbols bench fuzz sanitize slow wheel format clean
+        lint-tree lint-symbols bench fuzz sanitize slow wheel oldest format clean
 
 help: ## print this table
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +98,12 @@ wheel: $(VENV)/dev.stamp ## sdist, and the wheel from it, into dist/; check the 
 	@$(BIN)/python -m build --outdir dist . >build/wheel.log 2>&1 || { tail -40 build/wheel.log; exit 1; }
 	@$(BIN)/python tools/check_wheel.py dist
 	@tools/try_wheel.sh $(BIN)/python dist
+
+oldest: ## the same for the oldest Python, OLDEST=python3.8 (and with it numpy 1.x)
+	@command -v $(OLDEST) >/dev/null || { echo "$(OLDEST) is not installed: set OLDEST=..." >&2; exit 1; }
+	@rm -rf build/oldest && mkdir -p build/oldest && $(OLDEST) -m venv build/oldest/venv
+	@build/oldest/venv/bin/python -m pip --quiet --disable-pip-version-check wheel --no-deps -w build/oldest .
+	@tools/try_wheel.sh build/oldest/venv/bin/python build/oldest
 
 clean: ## remove .venv, build and dist
 	@rm -rf $(VENV) build dist

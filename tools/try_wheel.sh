@@ -3,7 +3,7 @@
 # import, command line, and every golden file of the tests.
 set -euo pipefail
 python=$1
-wheels=("$2"/*.whl)
+wheels=("$(cd "$2" && pwd)"/*.whl)
 root=$(cd "$(dirname "$0")/.." && pwd)
 environment=$(mktemp -d)
 trap 'rm -rf "$environment"' EXIT

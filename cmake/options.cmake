@@ -25,6 +25,10 @@ if(EDGECV_SANITIZE)
   set(flags "-fsanitize=${EDGECV_SANITIZE}" -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_compile_options(edgecv_options INTERFACE ${flags})
   target_link_options(edgecv_options INTERFACE ${flags})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC's flow analysis reports the code that its sanitizers insert.
+    target_compile_options(edgecv_options INTERFACE -Wno-maybe-uninitialized)
+  endif()
 endif()
 
 # edgecv_core_options: the core and its kernels. -fno-math-errno changes no value: it only lets rint and

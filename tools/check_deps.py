@@ -53,6 +53,7 @@ PYTHON_LEVELS: list[tuple[str, int]] = [
     ("edgecv.graph.passes", 4),
     ("edgecv.quant", 3),
     ("edgecv.graph.interpret", 3),
+    ("edgecv.graph.verify", 3),
     ("edgecv.graph.ops", 2),
     ("edgecv.graph", 1),
     ("edgecv.errors", 0),

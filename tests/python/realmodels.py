@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +75,8 @@ def scores(name: str) -> scoresets.ScoreSet:
 def model_input(preprocess: Preprocess, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A picture as a 1 x C x H x W model input."""
     return np.ascontiguousarray(preprocess.apply(image).transpose(2, 0, 1)[None])
+
+
+def score_input(preprocess: Preprocess, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """An already resized and cropped picture as a model input: only mean and std are left to do."""
+    return model_input(replace(preprocess, resize_mode="none", resize=(0, 0), crop=(0, 0)), crop)

@@ -76,81 +76,93 @@ inline __m256i load_weights(const int8_t* w, int vector) {
   return _mm256_cvtepi8_epi16(load128(w + 16 * vector));
 }
 
-inline void store_columns(int8_t* out, __m128i bytes, int64_t columns) {
-  if (columns >= 16) {
-    store128(out, bytes);
-  } else if (columns == 8) {
+// The first `columns` of 16 (or, kHalf, 8) bytes. kWhole: all of them.
+template <bool kHalf, bool kWhole>
+EDGECV_INLINE void store_columns(int8_t* out, __m128i bytes, int64_t columns) {
+  if constexpr (kWhole && kHalf) {
     store64(out, bytes);
+  } else if constexpr (kWhole) {
+    store128(out, bytes);
   } else if (columns > 0) {
-    store_tail(out, bytes, columns);
+    store_tail(out, bytes, min_of(columns, kHalf ? 8 : 16));
   }
 }
 
-template <int kRows, int kVectors>
-inline void store_tile(const Tile& t, const Panel& panel, const Clamp& clamp,
-                       __m256i (&acc)[kRows][kVectors]) {
-  for (int v = 0; v < kVectors; ++v) {
-    const __m256 multiplier = _mm256_loadu_ps(panel.multiplier + 8 * v);
-    for (int r = 0; r < kRows; ++r) acc[r][v] = scale_round(acc[r][v], multiplier);
+// Requantizes and stores a tile. Values come by copy: the s8 stores could alias anything behind a
+// pointer.
+template <int kRows, int kVectors, bool kWhole>
+EDGECV_INLINE void store_tile(int8_t* out, int64_t stride, int64_t columns,
+                              const float* multipliers, Clamp clamp,
+                              __m256i (&acc)[kRows][kVectors]) {
+  unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+    const __m256 multiplier = _mm256_loadu_ps(multipliers + 8 * v);
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+      acc[r][v] = scale_round(acc[r][v], multiplier);
+    });
+  });
+  if constexpr (kVectors >= 2) {  // 16 columns of two rows at a time
+    unroll<(kRows + 1) / 2>([&](auto pair) __attribute__((always_inline)) {
+      constexpr int r = 2 * pair, s = r + 1 < kRows ? r + 1 : r;
+      const __m256i bytes = clamp_bytes(pack_words(acc[r][0], acc[r][1], clamp),
+                                        pack_words(acc[s][0], acc[s][1], clamp), clamp);
+      store_columns<false, kWhole>(out + r * stride, low_half(bytes), columns);
+      if constexpr (s != r)
+        store_columns<false, kWhole>(out + s * stride, high_half(bytes), columns);
+    });
   }
-  if (kVectors >= 2) {  // 16 columns of two rows at a time
-    const int last = kVectors >= 2 ? 1 : 0;
-    for (int r = 0; r < kRows; r += 2) {
-      const int s = r + 1 < kRows ? r + 1 : r;
-      const __m256i bytes = clamp_bytes(pack_words(acc[r][0], acc[r][last], clamp),
-                                        pack_words(acc[s][0], acc[s][last], clamp), clamp);
-      store_columns(t.out + r * t.out_stride, low_half(bytes), t.columns);
-      if (s != r) store_columns(t.out + s * t.out_stride, high_half(bytes), t.columns);
-    }
-  }
-  if (kVectors != 2) {  // the 8 columns left over, of four rows at a time
-    const int v = kVectors - 1;
-    const int64_t columns = t.columns - 8 * v;
-    for (int r = 0; r < kRows; r += 4) {
-      const int r1 = r + 1 < kRows ? r + 1 : r, r2 = r + 2 < kRows ? r + 2 : r,
-                r3 = r + 3 < kRows ? r + 3 : r;
+  if constexpr (kVectors != 2) {  // the 8 columns left over, of four rows at a time
+    constexpr int v = kVectors - 1;
+    int8_t* const rest = out + 8 * v;
+    const int64_t count = columns - 8 * v;
+    unroll<(kRows + 3) / 4>([&](auto quad) __attribute__((always_inline)) {
+      constexpr int r = 4 * quad, left = kRows - r;
+      constexpr int r1 = left > 1 ? r + 1 : r, r2 = left > 2 ? r + 2 : r, r3 = left > 3 ? r + 3 : r;
       const __m256i bytes = clamp_bytes(pack_words(acc[r][v], acc[r1][v], clamp),
                                         pack_words(acc[r2][v], acc[r3][v], clamp), clamp);
-      int8_t* out = t.out + 8 * v + r * t.out_stride;
       const __m128i rows01 = low_half(bytes), rows23 = high_half(bytes);
-      store_columns(out, rows01, columns);
-      if (r + 1 < kRows) store_columns(out + t.out_stride, _mm_srli_si128(rows01, 8), columns);
-      if (r + 2 < kRows) store_columns(out + 2 * t.out_stride, rows23, columns);
-      if (r + 3 < kRows) store_columns(out + 3 * t.out_stride, _mm_srli_si128(rows23, 8), columns);
-    }
+      store_columns<true, kWhole>(rest + r * stride, rows01, count);
+      if constexpr (left > 1)
+        store_columns<true, kWhole>(rest + r1 * stride, _mm_srli_si128(rows01, 8), count);
+      if constexpr (left > 2) store_columns<true, kWhole>(rest + r2 * stride, rows23, count);
+      if constexpr (left > 3)
+        store_columns<true, kWhole>(rest + r3 * stride, _mm_srli_si128(rows23, 8), count);
+    });
   }
 }
 
 template <int kRows, int kVectors, bool kWide>
-inline void gemm_tile(const Tile& t, const Panel& panel, const Clamp& clamp) {
+void gemm_tile(const Tile& t, const Panel& panel, const Clamp& clamp) {
   __m256i acc[kRows][kVectors];
-  for (int v = 0; v < kVectors; ++v) {
+  unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
     const __m256i bias = load256(panel.bias + 8 * v);
-    for (int r = 0; r < kRows; ++r) acc[r][v] = bias;
-  }
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) { acc[r][v] = bias; });
+  });
   const int8_t* w = panel.weights;
   const int16_t* a = t.a;
   const int64_t stride = t.a_stride;
   constexpr int kPairBytes = kVectors * (kWide ? 32 : 16);
   for (int64_t pair = 0; pair < t.pairs; pair += 2) {
-#pragma GCC unroll 2
-    for (int step = 0; step < 2; ++step) {
+    unroll<2>([&](auto step) __attribute__((always_inline)) {
       __m256i weights[kVectors];
-#pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) weights[v] = load_weights<kWide>(w, v);
-#pragma GCC unroll 6
-      for (int r = 0; r < kRows; ++r) {
-        const __m256i activations = _mm256_set1_epi32(load_s32(a + r * stride));
-#pragma GCC unroll 3
-        for (int v = 0; v < kVectors; ++v) {
-          acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(activations, weights[v]));
-        }
-      }
-      w += kPairBytes;
-      a += 2;
-    }
+      unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+        weights[v] = load_weights<kWide>(w + step * kPairBytes, v);
+      });
+      unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+        const __m256i activations = _mm256_set1_epi32(load_s32(a + 2 * step + r * stride));
+        unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+          add_to(acc[r][v], _mm256_madd_epi16(activations, weights[v]));
+        });
+      });
+    });
+    w += 2 * kPairBytes;
+    a += 4;
   }
-  store_tile<kRows, kVectors>(t, panel, clamp, acc);
+  if (t.columns == 8 * kVectors) {
+    store_tile<kRows, kVectors, true>(t.out, t.out_stride, t.columns, panel.multiplier, clamp, acc);
+  } else {
+    store_tile<kRows, kVectors, false>(t.out, t.out_stride, t.columns, panel.multiplier, clamp,
+                                       acc);
+  }
 }
 
 // All rows of a chunk against one panel. One function a tile height keeps each loop's registers

@@ -11,6 +11,31 @@
 namespace edgecv::kernels::avx2 {
 namespace {
 
+#define EDGECV_INLINE inline __attribute__((always_inline))
+
+// unroll<n>(f) calls f(Index<0>()) ... f(Index<n - 1>()). Register tiles are arrays indexed by such
+// constants only: one index that is still a variable when the compiler splits arrays into registers
+// leaves the whole tile in memory.
+template <int kValue>
+struct Index {
+  EDGECV_INLINE constexpr operator int() const { return kValue; }
+};
+
+template <int kCount, typename Function>
+EDGECV_INLINE void unroll(const Function& f) {
+  if constexpr (kCount > 0) {
+    unroll<kCount - 1>(f);
+    f(Index<kCount - 1>());
+  }
+}
+
+// sum += product, in place and in this order. As an intrinsic it would be free for the compiler to
+// reassociate long sums and to rename the accumulator; both cost registers, and a tile that fills
+// all sixteen has none to spare.
+EDGECV_INLINE void add_to(__m256i& sum, __m256i product) {
+  __asm__("vpaddd %1, %0, %0" : "+x"(sum) : "x"(product));
+}
+
 inline int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 inline int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -47,10 +47,11 @@ struct Work {
 AxisWeights take_weights(const Axis& axis, Carver* carver) {
   AxisWeights w;
   w.max_taps = axis_max_taps(axis);
+  w.max_pairs = (w.max_taps + 1) / 2;
   const size_t count = static_cast<size_t>(axis.count);
   w.start = carver->take<int32_t>(count);
   w.taps = carver->take<int32_t>(count);
-  w.weights = carver->take<int32_t>(count * static_cast<size_t>(w.max_taps));
+  w.pairs = carver->take<WeightPair>(count * static_cast<size_t>(w.max_pairs));
   return w;
 }
 
@@ -177,14 +178,14 @@ Status check_call(const PreprocessSpec& spec, const ImageView& image,
   return Status::kOk;
 }
 
-// The visible part of a source row, resized along the row.
-void resize_visible(const Work& work, const uint8_t* row, uint8_t* out) {
+// The visible part of a source row, resized along the row; of `row`, `row_bytes` may be read.
+void resize_visible(const Work& work, const uint8_t* row, size_t row_bytes, uint8_t* out) {
   const Axis& axis = work.columns;
   if (axis.in_size == axis.out_size) {  // all weight on one sample
     memcpy(out, row + 3 * static_cast<size_t>(axis.first), 3 * static_cast<size_t>(axis.count));
     return;
   }
-  resize_row(row, 3 * static_cast<size_t>(axis.in_size), work.column_weights, axis.count, out);
+  resize_row(row, row_bytes, work.column_weights, axis.count, out);
 }
 
 // Fills out[3 * columns.count] with visible row `i`. `next` is the caller's state, 0 at first: the
@@ -193,8 +194,8 @@ void make_row(const Work& work, const ImageView& image, int32_t i, int32_t* next
   const AxisWeights& rows = work.row_weights;
   const int32_t start = rows.start[i];
   const int32_t taps = rows.taps[i];
-  const int32_t* weights =
-      rows.weights + static_cast<size_t>(i) * static_cast<size_t>(rows.max_taps);
+  const WeightPair* weights =
+      rows.pairs + static_cast<size_t>(i) * static_cast<size_t>(rows.max_pairs);
 
   if (work.rows_first) {
     const int32_t last = work.columns.count - 1;
@@ -205,7 +206,7 @@ void make_row(const Work& work, const ImageView& image, int32_t i, int32_t* next
       work.blended[k] = image.pixels + static_cast<size_t>(start + k) * image.stride + begin;
     }
     blend_rows(work.blended, weights, taps, end - begin, work.ring + begin);
-    resize_visible(work, work.ring, out);
+    resize_visible(work, work.ring, end, out);
     return;
   }
 
@@ -215,7 +216,8 @@ void make_row(const Work& work, const ImageView& image, int32_t i, int32_t* next
   };
   if (*next < start) *next = start;
   for (; *next < start + taps; ++*next) {
-    resize_visible(work, image.pixels + static_cast<size_t>(*next) * image.stride, ring_row(*next));
+    const uint8_t* row = image.pixels + static_cast<size_t>(*next) * image.stride;
+    resize_visible(work, row, 3 * static_cast<size_t>(image.width), ring_row(*next));
   }
   for (int32_t k = 0; k < taps; ++k) work.blended[k] = ring_row(start + k);
   blend_rows(work.blended, weights, taps, bytes, out);

@@ -65,13 +65,13 @@ void fill_axis_weights(const Axis& axis, AxisWeights* out) {
     };
     double sum = 0.0;
     for (int32_t k = 0; k < taps; ++k) sum += value(k);
-    int32_t* weights = out->weights + static_cast<size_t>(i) * static_cast<size_t>(out->max_taps);
+    WeightPair* pairs = out->pairs + static_cast<size_t>(i) * static_cast<size_t>(out->max_pairs);
+    memset(pairs, 0, static_cast<size_t>(out->max_pairs) * sizeof(WeightPair));
     for (int32_t k = 0; k < taps; ++k) {
       const double scaled = value(k) / sum * static_cast<double>(1 << kWeightBits);
-      weights[k] = static_cast<int32_t>(scaled < 0.0 ? scaled - 0.5 : scaled + 0.5);
-    }
-    if (taps < out->max_taps) {
-      memset(weights + taps, 0, static_cast<size_t>(out->max_taps - taps) * sizeof(int32_t));
+      const int32_t weight = static_cast<int32_t>(scaled < 0.0 ? scaled - 0.5 : scaled + 0.5);
+      pairs[k / 2].high[k % 2] = static_cast<int16_t>(weight >> kLowBits);
+      pairs[k / 2].low[k % 2] = static_cast<int16_t>(weight & ((1 << kLowBits) - 1));
     }
     out->start[i] = start;
     out->taps[i] = taps;

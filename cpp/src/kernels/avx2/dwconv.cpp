@@ -130,98 +130,106 @@ struct SumTask {
   int64_t out_stride, channels;
 };
 
-inline void store_outputs(const SumTask& t, int64_t first, int count, const __m256i* sums,
-                          __m256 multiplier, const Clamp& clamp) {
-  __m256i q[4];
-  for (int i = 0; i < 4; ++i) q[i] = scale_round(sums[i < count ? i : 0], multiplier);
-  const __m256i bytes =
-      clamp_bytes(pack_words(q[0], q[1], clamp), pack_words(q[2], q[3], clamp), clamp);
-  const __m128i half[2] = {low_half(bytes), high_half(bytes)};
-  int8_t* out = t.out + first * t.out_stride;
-  for (int i = 0; i < count; ++i, out += t.out_stride) {
-    const __m128i value = i % 2 == 0 ? half[i / 2] : _mm_unpackhi_epi64(half[i / 2], half[i / 2]);
-    if (t.channels == kUnit) {
-      store64(out, value);
-    } else {
-      store_tail(out, value, t.channels);
-    }
+// Output i of four, as s32 after rounding, packed and stored. Four 8-byte outputs make one full vector of bytes.
+EDGECV_INLINE void store_outputs(const SumTask& t, int8_t* out, int64_t count, __m256i words01, __m256i words23,
+                                 const Clamp& clamp) {
+  const __m256i bytes = clamp_bytes(words01, words23, clamp);
+  const __m128i low = low_half(bytes), high = high_half(bytes);
+  const int64_t stride = t.out_stride;
+  if (t.channels == kUnit && count == 4) {
+    store64(out, low);
+    store_high64(out + stride, low);
+    store64(out + 2 * stride, high);
+    store_high64(out + 3 * stride, high);
+    return;
   }
+  alignas(32) int8_t all[32];
+  store256(all, bytes);
+  for (int64_t i = 0; i < count; ++i) memcpy(out + i * stride, all + 8 * i, static_cast<size_t>(t.channels));
 }
 
-// A kernel whose shape is known at compile time, dilation 1: all its weights are loaded before the
-// outputs begin.
+// A kernel whose shape is known at compile time, dilation 1: all its weights are loaded before the outputs begin.
 template <int kHeight, int kWidth, int kStride>
 struct FixedSum {
   static constexpr int kRecords = (kHeight + 1) / 2;
   static constexpr int kColumnPairs = kHeight / 2;  // of a kernel column
   static constexpr int kPairs = kColumnPairs * kWidth + kHeight % 2 * ((kWidth + 1) / 2);
 
-  template <int kCount>
-  static inline void outputs(const SumTask& t, int64_t first, const __m256i (&weights)[kPairs],
-                             __m256i bias, __m256 multiplier, const Clamp& clamp) {
-    __m256i sums[kCount];
-    const int16_t* record = t.records + first * kStride * kRecords * 16;
-#pragma GCC unroll 4
-    for (int i = 0; i < kCount; ++i, record += kStride * kRecords * 16) {
-      __m256i sum = bias;
-#pragma GCC unroll 32
-      for (int pair = 0; pair < kPairs; ++pair) {
-        const int last = pair - kColumnPairs * kWidth;  // >= 0: pairs of the last row
-        const int index = last >= 0 ? 2 * last * kRecords + kRecords - 1
-                                    : pair % kWidth * kRecords + pair / kWidth;
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(weights[pair], load256(record + 16 * index)));
-      }
-      sums[i] = sum;
-    }
-    store_outputs(t, first, kCount, sums, multiplier, clamp);
+  // The vector of pair i, counted from the first column of an output.
+  static constexpr int index_of(int pair) {
+    const int last = pair - kColumnPairs * kWidth;  // >= 0: pairs of the last row
+    return last >= 0 ? 2 * last * kRecords + kRecords - 1 : pair % kWidth * kRecords + pair / kWidth;
   }
 
-  static void run(const ConvProblem&, const SumTask& t, const Clamp& clamp) {
+  static EDGECV_INLINE __m256i output(const int16_t* record, const __m256i (&weights)[kPairs], __m256i bias,
+                                      __m256 multiplier) {
+    __m256i sum = bias;
+    unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
+      constexpr int index = index_of(pair);
+      add_to(sum, _mm256_madd_epi16(weights[pair], load256(record + 16 * index)));
+    });
+    return scale_round(sum, multiplier);
+  }
+
+  static void run(const ConvProblem&, const SumTask& task, const Clamp& limits) {
+    const SumTask t = task;
+    const Clamp clamp = limits;
     const __m256i bias = load256(t.packed);
     const __m256 multiplier = _mm256_loadu_ps(reinterpret_cast<const float*>(t.packed + 32));
     __m256i weights[kPairs];
-    for (int pair = 0; pair < kPairs; ++pair) weights[pair] = load256(t.packed + 64 + 32 * pair);
-    if (t.outputs < 4) {
-      for (int64_t i = 0; i < t.outputs; ++i) outputs<1>(t, i, weights, bias, multiplier, clamp);
-      return;
-    }
-    // The last four outputs overlap the ones before: doing some twice is cheaper than a tail of
-    // single ones.
+    unroll<kPairs>([&](auto pair) __attribute__((always_inline)) { weights[pair] = load256(t.packed + 64 + 32 * pair); });
+    constexpr int kStep = kStride * kRecords * 16;
+    // The last four outputs overlap the ones before: doing some twice is cheaper than a tail of single ones. Fewer
+    // than four outputs read records that exist in scratch but mean nothing, and are not stored.
+    const int64_t count = min_of(t.outputs, 4);
     for (int64_t i = 0; i < t.outputs; i += 4) {
-      outputs<4>(t, min_of(i, t.outputs - 4), weights, bias, multiplier, clamp);
+      const int64_t first = max_of(min_of(i, t.outputs - 4), 0);
+      const int16_t* record = t.records + first * kStep;
+      const __m256i q0 = output(record, weights, bias, multiplier);
+      const __m256i q1 = output(record + kStep, weights, bias, multiplier);
+      const __m256i words01 = pack_words(q0, q1, clamp);
+      const __m256i q2 = output(record + 2 * kStep, weights, bias, multiplier);
+      const __m256i q3 = output(record + 3 * kStep, weights, bias, multiplier);
+      store_outputs(t, t.out + first * t.out_stride, count, words01, pack_words(q2, q3, clamp), clamp);
     }
   }
 };
 
 // Any kernel: weights come from memory, once for four outputs.
 struct AnySum {
-  static void run(const ConvProblem& p, const SumTask& t, const Clamp& clamp) {
+  static void run(const ConvProblem& p, const SumTask& task, const Clamp& limits) {
+    const SumTask t = task;
+    const Clamp clamp = limits;
     const __m256i bias = load256(t.packed);
     const __m256 multiplier = _mm256_loadu_ps(reinterpret_cast<const float*>(t.packed + 32));
     const int64_t records = p.kernel_h / 2 + p.kernel_h % 2;
     const int64_t column = 16 * records, output = column * p.stride_w;
+    const int64_t tap = p.dilation_w * column;
     for (int64_t first = 0; first < t.outputs; first += 4) {
-      const int count = static_cast<int>(min_of(4, t.outputs - first));
-      __m256i sums[4] = {bias, bias, bias, bias};
-      const int8_t* w = t.packed + 64;
+      const int64_t count = min_of(4, t.outputs - first);
+      __m256i sums[4];
       const int16_t* record[4];
-      for (int i = 0; i < 4; ++i) record[i] = t.records + min_of(first + i, t.outputs - 1) * output;
-      const auto add_pair = [&](int64_t offset) {
+      unroll<4>([&](auto i) __attribute__((always_inline)) {
+        sums[i] = bias;
+        record[i] = t.records + min_of(first + i, t.outputs - 1) * output;
+      });
+      const int8_t* w = t.packed + 64;
+      const auto add_pair = [&](int64_t offset) __attribute__((always_inline)) {
         const __m256i weights = load256(w);
-        for (int i = 0; i < 4; ++i) {
-          sums[i] =
-              _mm256_add_epi32(sums[i], _mm256_madd_epi16(weights, load256(record[i] + offset)));
-        }
+        unroll<4>([&](auto i) __attribute__((always_inline)) {
+          add_to(sums[i], _mm256_madd_epi16(weights, load256(record[i] + offset)));
+        });
         w += 32;
       };
       for (int64_t r = 0; r < p.kernel_h / 2; ++r) {
-        for (int64_t kw = 0; kw < p.kernel_w; ++kw) add_pair(kw * p.dilation_w * column + 16 * r);
+        for (int64_t kw = 0; kw < p.kernel_w; ++kw) add_pair(kw * tap + 16 * r);
       }
       if (p.kernel_h % 2 != 0) {
-        for (int64_t kw = 0; kw < p.kernel_w; kw += 2)
-          add_pair(kw * p.dilation_w * column + 16 * (records - 1));
+        for (int64_t kw = 0; kw < p.kernel_w; kw += 2) add_pair(kw * tap + 16 * (records - 1));
       }
-      store_outputs(t, first, count, sums, multiplier, clamp);
+      unroll<4>([&](auto i) __attribute__((always_inline)) { sums[i] = scale_round(sums[i], multiplier); });
+      store_outputs(t, t.out + first * t.out_stride, count, pack_words(sums[0], sums[1], clamp),
+                    pack_words(sums[2], sums[3], clamp), clamp);
     }
   }
 };
@@ -273,7 +281,9 @@ void dw_pack(const void* problem, void* packed) {
 
 size_t dw_scratch_bytes(const void* problem) {
   const DwPlan plan = plan_dw(as_conv(problem));
-  return static_cast<size_t>(2 * plan.columns * plan.records * 32);
+  // Rows of fewer than four outputs are summed as four (FixedSum).
+  const int64_t columns = plan.columns + 3 * as_conv(problem).stride_w;
+  return static_cast<size_t>(2 * columns * plan.records * 32);
 }
 
 // Items: for each image, for each 64 channels, for each output row.
@@ -295,7 +305,7 @@ void dw_run(const ConvProblem& p, const Operands& operands, int64_t begin, int64
   records.problem = &p;
   records.records = plan.records;
   records.out[0] = static_cast<int16_t*>(scratch);
-  records.out[1] = records.out[0] + plan.columns * plan.records * 16;
+  records.out[1] = records.out[0] + (plan.columns + 3 * p.stride_w) * plan.records * 16;
   for (int64_t item = begin; item < end; ++item) {
     const int64_t oh = item % p.out_h;
     const int64_t group = item / p.out_h % plan.channel_groups;

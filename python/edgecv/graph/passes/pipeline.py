@@ -1,0 +1,67 @@
+"""The order of the passes: the only place where it is decided."""
+
+from __future__ import annotations
+
+import logging
+from typing import Callable, Sequence, Tuple
+
+from edgecv.graph.ir import Graph
+from edgecv.graph.passes.declutter.canonicalize_gemm import canonicalize_gemm
+from edgecv.graph.passes.declutter.canonicalize_reshape import canonicalize_reshape
+from edgecv.graph.passes.declutter.fold_batchnorm import fold_batchnorm
+from edgecv.graph.passes.declutter.remove_identities import remove_identities
+from edgecv.graph.passes.declutter.resolve_windows import resolve_windows
+from edgecv.graph.passes.declutter.upgrade_opset import upgrade_opset
+from edgecv.graph.passes.lower.cancel_moves import cancel_moves
+from edgecv.graph.passes.lower.fuse_clamps import fuse_clamps
+from edgecv.graph.passes.lower.lower_graph import check, lower_graph
+from edgecv.graph.passes.rewrite import Result
+
+_LOG = logging.getLogger("edgecv")
+Pass = Callable[[Graph], Result]
+
+DECLUTTER: Tuple[Pass, ...] = (
+    upgrade_opset,
+    resolve_windows,
+    remove_identities,
+    canonicalize_reshape,
+    canonicalize_gemm,
+    fold_batchnorm,
+)
+LOWERED: Tuple[Pass, ...] = (
+    cancel_moves,
+    fuse_clamps,
+)
+_MOST_ROUNDS = 50
+
+
+def declutter(graph: Graph) -> Graph:
+    """Simplify a graph of ONNX ops in place, until nothing changes; returns it.
+
+    The result is still expressible as ONNX. Raises UnsupportedModelError that lists every node
+    which cannot be lowered.
+    """
+    run(graph, DECLUTTER)
+    check(graph)
+    return graph
+
+
+def lower(graph: Graph) -> Graph:
+    """Return the lowered f32 graph of a decluttered one, which is left as it is."""
+    lowered = lower_graph(graph)
+    run(lowered, LOWERED)
+    return lowered
+
+
+def run(graph: Graph, passes: Sequence[Pass]) -> None:
+    """Runs passes in order, again and again until none changes the graph."""
+    for _ in range(_MOST_ROUNDS):
+        changed = False
+        for one in passes:
+            result = one(graph)
+            changed |= result.changed
+            for refusal in result.refusals:
+                _LOG.debug("%s leaves %s", one.__name__, refusal)
+        if not changed:
+            return
+    raise AssertionError(f"the passes over {graph.name!r} do not come to an end")

@@ -84,58 +84,91 @@ void pack_panel(const ConvProblem& p, const ConvPlan& plan, int64_t first, int64
   }
 }
 
-// One output pixel's taps, widened, outside ones as zero_point. Taps of a row that are adjacent in
-// memory are one run.
-void gather_row(const ConvProblem& p, const ConvPlan& plan, const int8_t* image, int64_t oh,
-                int64_t ow, int64_t group, int16_t* out) {
-  const auto zero = static_cast<int16_t>(p.in_zero_point);
-  const int64_t channels = plan.channels;
-  const bool adjacent = p.dilation_w == 1 && p.groups == 1 && p.in_stride == p.in_c;
-  const int64_t left = ow * p.stride_w - p.pad_left;
-  // Taps [inside, outside) of a row lie in the image.
-  int64_t inside = left < 0 ? div_up(-left, p.dilation_w) : 0;
-  int64_t outside = left < p.in_w ? div_up(p.in_w - left, p.dilation_w) : 0;
-  outside = min_of(outside, p.kernel_w);
-  inside = min_of(inside, outside);
-  for (int64_t kh = 0; kh < p.kernel_h; ++kh, out += p.kernel_w * channels) {
-    const int64_t ih = oh * p.stride_h + kh * p.dilation_h - p.pad_top;
-    if (ih < 0 || ih >= p.in_h) {
-      fill_words(out, zero, p.kernel_w * channels);
-      continue;
+// The taps of one output pixel, widened, those outside the image as zero_point. Taps that are
+// adjacent in memory are one run: a whole kernel row when the input is dense and dilation_w is 1,
+// else one tap.
+struct Gather {
+  const ConvProblem* problem;
+  int64_t channels;    // of a tap
+  int64_t row_values;  // of a kernel row
+  int64_t row_step;    // s8 elements from kernel row to kernel row
+  int64_t tap_step;    // from tap to tap
+  bool adjacent;
+};
+
+Gather plan_gather(const ConvProblem& p, const ConvPlan& plan) {
+  Gather g;
+  g.problem = &p;
+  g.channels = plan.channels;
+  g.row_values = p.kernel_w * plan.channels;
+  g.row_step = p.dilation_h * p.in_w * p.in_stride;
+  g.tap_step = p.dilation_w * p.in_stride;
+  g.adjacent = p.dilation_w == 1 && p.groups == 1 && p.in_stride == p.in_c;
+  return g;
+}
+
+// Every tap lies in the image; `in` is the first one.
+inline void gather_inside(const Gather& g, const int8_t* in, int16_t* out) {
+  const int64_t rows = g.problem->kernel_h, taps = g.problem->kernel_w;
+  for (int64_t kh = 0; kh < rows; ++kh, in += g.row_step, out += g.row_values) {
+    if (g.adjacent) {
+      widen_run(out, in, g.row_values);
+    } else {
+      for (int64_t kw = 0; kw < taps; ++kw)
+        widen_run(out + kw * g.channels, in + kw * g.tap_step, g.channels);
     }
-    fill_words(out, zero, inside * channels);
-    fill_words(out + outside * channels, zero, (p.kernel_w - outside) * channels);
-    if (outside <= inside) continue;
-    const int8_t* in =
-        image + (ih * p.in_w + left + inside * p.dilation_w) * p.in_stride + group * channels;
-    if (adjacent) {
-      widen_run(out + inside * channels, in, (outside - inside) * channels);
-      continue;
-    }
-    for (int64_t kw = inside; kw < outside; ++kw, in += p.dilation_w * p.in_stride) {
-      widen_run(out + kw * channels, in, channels);
+  }
+}
+
+// Some taps may lie outside; (top, left) is the input pixel of the first one.
+void gather_border(const Gather& g, const int8_t* image, int64_t top, int64_t left, int16_t* out) {
+  const ConvProblem& p = *g.problem;
+  for (int64_t kh = 0; kh < p.kernel_h; ++kh) {
+    const int64_t y = top + kh * p.dilation_h;
+    for (int64_t kw = 0; kw < p.kernel_w; ++kw, out += g.channels) {
+      const int64_t x = left + kw * p.dilation_w;
+      if (y >= 0 && y < p.in_h && x >= 0 && x < p.in_w) {
+        widen_run(out, image + (y * p.in_w + x) * p.in_stride, g.channels);
+      } else {
+        fill_words(out, static_cast<int16_t>(p.in_zero_point), g.channels);
+      }
     }
   }
 }
 
 void widen_rows(const ConvProblem& p, const ConvPlan& plan, const int8_t* x, int64_t group,
                 int64_t first, int64_t count, int16_t* a) {
+  x += group * plan.channels;
+  if (plan.pointwise) {
+    x += first * p.in_stride;
+    for (int64_t r = 0; r < count; ++r)
+      widen_run(a + r * plan.a_stride, x + r * p.in_stride, plan.depth);
+    return;
+  }
+  const Gather g = plan_gather(p, plan);
+  const int64_t height = (int64_t{p.kernel_h} - 1) * p.dilation_h,
+                width = (int64_t{p.kernel_w} - 1) * p.dilation_w;
   const int64_t image_rows = int64_t{p.out_h} * p.out_w;
   int64_t n = first / image_rows, oh = first % image_rows / p.out_w, ow = first % p.out_w;
-  for (int64_t r = 0; r < count; ++r, a += plan.a_stride) {
-    if (plan.pointwise) {
-      widen_run(a, x + (first + r) * p.in_stride + group * plan.channels, plan.depth);
-    } else {
-      gather_row(p, plan, x + n * p.in_h * p.in_w * p.in_stride, oh, ow, group, a);
-      if (++ow == p.out_w) {
-        ow = 0;
-        if (++oh == p.out_h) {
-          oh = 0;
-          ++n;
-        }
+  while (count > 0) {
+    const int8_t* image = x + n * p.in_h * p.in_w * p.in_stride;
+    const int64_t top = oh * p.stride_h - p.pad_top;
+    const bool rows_inside = top >= 0 && top + height < p.in_h;
+    const int64_t end = min_of(p.out_w, ow + count);
+    count -= end - ow;
+    for (; ow < end; ++ow, a += plan.a_stride) {
+      const int64_t left = ow * p.stride_w - p.pad_left;
+      if (rows_inside && left >= 0 && left + width < p.in_w) {
+        gather_inside(g, image + (top * p.in_w + left) * p.in_stride, a);
+      } else {
+        gather_border(g, image, top, left, a);
       }
     }
-    fill_words(a + plan.depth, 0, plan.padded_depth - plan.depth);
+    ow = 0;
+    if (++oh == p.out_h) {
+      oh = 0;
+      ++n;
+    }
   }
 }
 
@@ -187,6 +220,10 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
   auto* wide_weights = a + round_up(plan.chunk_rows * plan.a_stride * 2, 64) / 2;
   const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
   const int64_t block = panel_bytes(2, plan.padded_depth, plan.wide);
+  // The padding of the depth; widen_rows leaves it alone.
+  for (int64_t r = 0; r < plan.chunk_rows; ++r) {
+    fill_words(a + r * plan.a_stride + plan.depth, 0, plan.padded_depth - plan.depth);
+  }
   int64_t rows = 0, widened = -1;
   for (int64_t item = begin; item < end; ++item) {
     const int64_t i = item % plan.panels.count;

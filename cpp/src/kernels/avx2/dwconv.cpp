@@ -130,25 +130,30 @@ struct SumTask {
   int64_t out_stride, channels;
 };
 
-// Output i of four, as s32 after rounding, packed and stored. Four 8-byte outputs make one full vector of bytes.
-EDGECV_INLINE void store_outputs(const SumTask& t, int8_t* out, int64_t count, __m256i words01, __m256i words23,
-                                 const Clamp& clamp) {
+// Four outputs of 8 bytes are one vector of bytes. kWhole: all four exist, with all their channels
+// (a branch to memcpy in the loop would make the compiler reload every weight after it).
+template <bool kWhole>
+EDGECV_INLINE void store_outputs(const SumTask& t, int8_t* out, int64_t count, __m256i words01,
+                                 __m256i words23, const Clamp& clamp) {
   const __m256i bytes = clamp_bytes(words01, words23, clamp);
-  const __m128i low = low_half(bytes), high = high_half(bytes);
-  const int64_t stride = t.out_stride;
-  if (t.channels == kUnit && count == 4) {
+  if constexpr (kWhole) {
+    const __m128i low = low_half(bytes), high = high_half(bytes);
+    const int64_t stride = t.out_stride;
     store64(out, low);
     store_high64(out + stride, low);
     store64(out + 2 * stride, high);
     store_high64(out + 3 * stride, high);
-    return;
+  } else {
+    alignas(32) int8_t all[32];
+    store256(all, bytes);
+    for (int64_t i = 0; i < count; ++i) {
+      memcpy(out + i * t.out_stride, all + 8 * i, static_cast<size_t>(t.channels));
+    }
   }
-  alignas(32) int8_t all[32];
-  store256(all, bytes);
-  for (int64_t i = 0; i < count; ++i) memcpy(out + i * stride, all + 8 * i, static_cast<size_t>(t.channels));
 }
 
-// A kernel whose shape is known at compile time, dilation 1: all its weights are loaded before the outputs begin.
+// A kernel whose shape is known at compile time, dilation 1: all its weights are loaded before the
+// outputs begin.
 template <int kHeight, int kWidth, int kStride>
 struct FixedSum {
   static constexpr int kRecords = (kHeight + 1) / 2;
@@ -158,11 +163,12 @@ struct FixedSum {
   // The vector of pair i, counted from the first column of an output.
   static constexpr int index_of(int pair) {
     const int last = pair - kColumnPairs * kWidth;  // >= 0: pairs of the last row
-    return last >= 0 ? 2 * last * kRecords + kRecords - 1 : pair % kWidth * kRecords + pair / kWidth;
+    return last >= 0 ? 2 * last * kRecords + kRecords - 1
+                     : pair % kWidth * kRecords + pair / kWidth;
   }
 
-  static EDGECV_INLINE __m256i output(const int16_t* record, const __m256i (&weights)[kPairs], __m256i bias,
-                                      __m256 multiplier) {
+  static EDGECV_INLINE __m256i output(const int16_t* record, const __m256i (&weights)[kPairs],
+                                      __m256i bias, __m256 multiplier) {
     __m256i sum = bias;
     unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
       constexpr int index = index_of(pair);
@@ -171,16 +177,23 @@ struct FixedSum {
     return scale_round(sum, multiplier);
   }
 
-  static void run(const ConvProblem&, const SumTask& task, const Clamp& limits) {
-    const SumTask t = task;
-    const Clamp clamp = limits;
+  static void run(const ConvProblem&, const SumTask& t, const Clamp& clamp) {
+    return t.outputs >= 4 && t.channels == kUnit ? run_row<true>(t, clamp)
+                                                 : run_row<false>(t, clamp);
+  }
+
+  template <bool kWhole>
+  static void run_row(const SumTask t, const Clamp clamp) {
     const __m256i bias = load256(t.packed);
     const __m256 multiplier = _mm256_loadu_ps(reinterpret_cast<const float*>(t.packed + 32));
     __m256i weights[kPairs];
-    unroll<kPairs>([&](auto pair) __attribute__((always_inline)) { weights[pair] = load256(t.packed + 64 + 32 * pair); });
+    unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
+      weights[pair] = load256(t.packed + 64 + 32 * pair);
+    });
     constexpr int kStep = kStride * kRecords * 16;
-    // The last four outputs overlap the ones before: doing some twice is cheaper than a tail of single ones. Fewer
-    // than four outputs read records that exist in scratch but mean nothing, and are not stored.
+    // The last four outputs overlap the ones before: doing some twice is cheaper than a tail of
+    // single ones. Fewer than four outputs read records that exist in scratch but mean nothing, and
+    // are not stored.
     const int64_t count = min_of(t.outputs, 4);
     for (int64_t i = 0; i < t.outputs; i += 4) {
       const int64_t first = max_of(min_of(i, t.outputs - 4), 0);
@@ -190,7 +203,8 @@ struct FixedSum {
       const __m256i words01 = pack_words(q0, q1, clamp);
       const __m256i q2 = output(record + 2 * kStep, weights, bias, multiplier);
       const __m256i q3 = output(record + 3 * kStep, weights, bias, multiplier);
-      store_outputs(t, t.out + first * t.out_stride, count, words01, pack_words(q2, q3, clamp), clamp);
+      store_outputs<kWhole>(t, t.out + first * t.out_stride, count, words01,
+                            pack_words(q2, q3, clamp), clamp);
     }
   }
 };
@@ -227,9 +241,11 @@ struct AnySum {
       if (p.kernel_h % 2 != 0) {
         for (int64_t kw = 0; kw < p.kernel_w; kw += 2) add_pair(kw * tap + 16 * (records - 1));
       }
-      unroll<4>([&](auto i) __attribute__((always_inline)) { sums[i] = scale_round(sums[i], multiplier); });
-      store_outputs(t, t.out + first * t.out_stride, count, pack_words(sums[0], sums[1], clamp),
-                    pack_words(sums[2], sums[3], clamp), clamp);
+      unroll<4>([&](auto i)
+                    __attribute__((always_inline)) { sums[i] = scale_round(sums[i], multiplier); });
+      store_outputs<false>(t, t.out + first * t.out_stride, count,
+                           pack_words(sums[0], sums[1], clamp), pack_words(sums[2], sums[3], clamp),
+                           clamp);
     }
   }
 };

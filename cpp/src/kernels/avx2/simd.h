@@ -47,7 +47,9 @@ inline __m128i load64(const void* p) { return _mm_loadl_epi64(static_cast<const 
 inline void store256(void* p, __m256i v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
 inline void store128(void* p, __m128i v) { _mm_storeu_si128(static_cast<__m128i*>(p), v); }
 inline void store64(void* p, __m128i v) { _mm_storel_epi64(static_cast<__m128i*>(p), v); }
-inline void store_high64(void* p, __m128i v) { _mm_storeh_pd(static_cast<double*>(p), _mm_castsi128_pd(v)); }
+inline void store_high64(void* p, __m128i v) {
+  _mm_storeh_pd(static_cast<double*>(p), _mm_castsi128_pd(v));
+}
 inline int32_t load_s32(const void* p) {
   int32_t v;
   memcpy(&v, p, sizeof v);
@@ -104,24 +106,22 @@ inline __m256i clamp_bytes(__m256i words01, __m256i words23, const Clamp& c) {
 inline __m128i low_half(__m256i v) { return _mm256_castsi256_si128(v); }
 inline __m128i high_half(__m256i v) { return _mm256_extracti128_si256(v, 1); }
 
-// s8 to s16, any count. Overlapping loads at the end instead of a scalar tail.
-inline void widen_run(int16_t* out, const int8_t* in, int64_t count) {
+// s8 to s16, any count. Overlapping vectors at the end instead of a scalar tail.
+EDGECV_INLINE void widen_run(int16_t* out, const int8_t* in, int64_t count) {
   if (count >= 16) {
     int64_t i = 0;
     for (; i + 16 <= count; i += 16) store256(out + i, _mm256_cvtepi8_epi16(load128(in + i)));
     if (i < count) store256(out + count - 16, _mm256_cvtepi8_epi16(load128(in + count - 16)));
   } else if (count >= 8) {
-    const __m128i first = _mm_cvtepi8_epi16(load64(in));
-    const __m128i last = _mm_cvtepi8_epi16(load64(in + count - 8));
-    store128(out, first);
-    store128(out + count - 8, last);
+    store128(out, _mm_cvtepi8_epi16(load64(in)));
+    store128(out + count - 8, _mm_cvtepi8_epi16(load64(in + count - 8)));
   } else if (count >= 4) {
-    const __m128i first = _mm_cvtepi8_epi16(_mm_cvtsi32_si128(load_s32(in)));
-    const __m128i last = _mm_cvtepi8_epi16(_mm_cvtsi32_si128(load_s32(in + count - 4)));
-    store64(out, first);
-    store64(out + count - 4, last);
-  } else {
-    for (int64_t i = 0; i < count; ++i) out[i] = in[i];
+    store64(out, _mm_cvtepi8_epi16(_mm_cvtsi32_si128(load_s32(in))));
+    store64(out + count - 4, _mm_cvtepi8_epi16(_mm_cvtsi32_si128(load_s32(in + count - 4))));
+  } else if (count > 0) {
+    out[0] = in[0];
+    if (count > 1) out[1] = in[1];
+    if (count > 2) out[2] = in[2];
   }
 }
 

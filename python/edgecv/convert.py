@@ -66,7 +66,6 @@ def convert(
     if isinstance(preprocess, str):
         preprocess = Preprocess.parse(preprocess)
     graph = pipeline.declutter(import_model(model, input_shapes=input_shapes))
-    pipeline.check_supported(graph)
     data = None
     if calibration is not None:
         data = CalibrationSet(calibration, graph.inputs, preprocess)

@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.graph.ir import DTYPES, Graph
+from edgecv.graph.ir import DTYPES, Graph, Node
 from edgecv.graph.ops import OPS
 
 
@@ -28,14 +28,23 @@ def interpret(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> Dict[str, NDA
             DTYPES[value.dtype], copy=False
         )
     for node in graph.nodes:
-        values = [graph.values[name] if name else None for name in node.inputs]
-        arrays = [
-            None if value is None else value.data if value.is_constant else results[value.name]
-            for value in values
-        ]
-        output = graph.values[node.outputs[0]]
-        results[output.name] = OPS[node.op].run(node, values, arrays, output)
+        results[node.outputs[0]] = interpret_node(graph, node, results)
     return results
+
+
+def interpret_node(
+    graph: Graph, node: Node, activations: Mapping[str, NDArray[Any]]
+) -> NDArray[Any]:
+    """Return the output of one lowered node, in stored layout.
+
+    ``activations``: value name -> array in stored layout, for the inputs that are no constants.
+    """
+    values = [graph.values[name] if name else None for name in node.inputs]
+    arrays = [
+        None if value is None else value.data if value.is_constant else activations[value.name]
+        for value in values
+    ]
+    return OPS[node.op].run(node, values, arrays, graph.values[node.outputs[0]])
 
 
 def outputs_of(graph: Graph, results: Mapping[str, NDArray[Any]]) -> Dict[str, NDArray[Any]]:

@@ -1,4 +1,5 @@
-"""The golden records that make an `.ecv` file prove itself on a device (docs/format.md, "Golden inputs").
+"""The golden records that make an `.ecv` file prove itself on a device (docs/format.md, "Golden
+inputs").
 
 Digests come from the reference kernels, so that every other kernel is held against them.
 """
@@ -9,13 +10,13 @@ import hashlib
 from typing import Any, Dict, List, Sequence, Set
 
 import numpy as np
+from edgecv.model import load
 from numpy.typing import NDArray
 
 from edgecv.format.generator import generate
 from edgecv.format.schema import Digest, Golden
 from edgecv.graph.interpret import interpret_node
 from edgecv.graph.ir import Graph, Node
-from edgecv.model import load
 
 SAMPLES = 16
 # f32 ops promise 1e-4 of the largest magnitude each; their errors add up along a network.
@@ -26,7 +27,8 @@ def golden_records(graph: Graph, blob: bytes, seeds: Sequence[int]) -> List[Gold
     """Goldens for a written model.
 
     One whole run a seed, with the digests of every op up to the first f32 op and samples of the f32
-    ones; then, where s8 ops stand behind an f32 op, one golden of kind 1 that runs each of them alone.
+    ones; then, where s8 ops stand behind an f32 op, one golden of kind 1 that runs each of them
+    alone.
 
     graph: the lowered graph that ``blob`` was written from, without goldens.
     """

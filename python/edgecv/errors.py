@@ -8,7 +8,15 @@ class Error(Exception):
 
 
 class FormatError(Error):
-    """A file is not what it claims to be: damaged, truncated or of another format."""
+    """A file is not what it claims to be: damaged, truncated or of another format.
+
+    ``status`` is one of the words of docs/format.md: ``not_ecv``, ``version``, ``truncated``,
+    ``checksum``, ``corrupt``, ``limit``.
+    """
+
+    def __init__(self, message: str, status: str = "corrupt") -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class UnsupportedModelError(Error):

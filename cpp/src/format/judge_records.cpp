@@ -87,7 +87,7 @@ Status judge_tensor(const ParsedModel& model, uint32_t i, const Limits& limits, 
   if (tensor.encoding != static_cast<uint8_t>(Encoding::kRaw)) {
     return bad_tensor(model, i, unknown_value(model), "unknown encoding", error);
   }
-  if (tensor.variant != 0 || !all_zero(tensor.reserved)) {
+  if (tensor.reserved0 != 0 || tensor.variant != 0 || !all_zero(tensor.reserved)) {
     return bad_tensor(model, i, unknown_value(model), "reserved fields are not zero", error);
   }
   EDGECV_TRY(judge_shape(model, i, limits, error));

@@ -81,8 +81,9 @@ struct TensorRecord {
   uint8_t encoding;        // Encoding
   uint8_t rank;            // 1..8
   int32_t dims[kMaxRank];  // entries past rank are 0
-  float scale;             // s8 activations: > 0, finite, normal; otherwise 0
+  float scale;  // s8 activations, and s8 constants read as one: 2^-100 .. 2^100; otherwise 0
   int32_t zero_point;
+  uint32_t reserved0;
   uint64_t offset;   // constants: from the start of DATA, multiple of 64; activations: 0
   uint64_t size;     // bytes as encoded; activations: 0
   uint32_t variant;  // reserved (several widths over one blob): 0

@@ -95,9 +95,12 @@ typedef struct edgecv_load_options {
   int32_t keep_all;             /* 1: every tensor keeps memory of its own, so that all can be read after a run */
   const char* isa;              /* kernels up to this instruction set ("reference", "avx2", ...); NULL: the environment
                                    variable EDGECV_FORCE_ISA, or the best of this CPU. Unknown or absent: an error */
-  int32_t borrow;               /* edgecv_model_load_memory: 1: use the caller's memory, which must outlive the model and
-                                   be aligned to 64 bytes; 0: copy it */
+  int32_t borrow;               /* edgecv_model_load_memory: 1: use the caller's memory, which must then outlive model and
+                                   sessions, when it is aligned to 64 bytes; otherwise, and with 0, copy it */
   int32_t reserved;             /* 0 */
+  uint64_t max_file_bytes;      /* refuse larger files (EDGECV_STATUS_LIMIT); 0: the limits of docs/format.md, */
+  uint64_t max_arena_bytes;     /* likewise for activation memory */
+  uint64_t max_work;            /* and for multiply-adds of one run */
   edgecv_allocator allocator;   /* allocate == NULL: the C library */
   edgecv_log_function log;      /* NULL: silent */
   void* log_context;
@@ -164,6 +167,9 @@ EDGECV_API const char* edgecv_model_meta(const edgecv_model* model, const char* 
 EDGECV_API edgecv_status edgecv_model_meta_at(const edgecv_model* model, uint32_t index, const char** key,
                                               const char** value, size_t* value_bytes, edgecv_error* error);
 
+/* Judges a file without planning it: EDGECV_STATUS_OK when edgecv_model_load_memory would accept its format. */
+EDGECV_API edgecv_status edgecv_check_file(const void* data, size_t bytes, edgecv_error* error);
+
 /* ---- what is inside ---------------------------------------------------------------------------------------- */
 
 typedef struct edgecv_tensor_info {
@@ -214,6 +220,8 @@ EDGECV_API edgecv_status edgecv_model_op_input(const edgecv_model* model, uint32
 EDGECV_API edgecv_status edgecv_model_step(const edgecv_model* model, uint32_t index, edgecv_step_info* info,
                                            edgecv_error* error);
 
+/* ---- pre-processing: docs/preprocess.md -------------------------------------------------------------------- */
+
 typedef struct edgecv_preprocess {
   size_t size;
   uint32_t resize_mode;   /* 0 none, 1 shorter side, 2 stretch, 3 letterbox */
@@ -224,13 +232,38 @@ typedef struct edgecv_preprocess {
   int32_t crop_width; /* 0: no crop */
   int32_t crop_height;
   uint32_t color_order; /* 0 RGB, 1 BGR, 2 grey */
-  float mean[4];        /* grey levels, in the order the model sees */
-  float std[4];
-  uint8_t fill[4]; /* letterbox colour, RGB */
+  float mean[4];        /* grey levels, in the order the model sees; 0 past the channels */
+  float std[4];         /* likewise; 1 past the channels */
+  uint8_t fill[4];      /* RGB around a letterboxed or too small picture; the last is 0 */
 } edgecv_preprocess;
 
 EDGECV_API edgecv_status edgecv_model_preprocess(const edgecv_model* model, uint32_t index,
                                                  edgecv_preprocess* preprocess, edgecv_error* error);
+
+/* HWC RGB, one byte a channel; row y begins at pixels + y * stride, stride >= 3 * width. */
+typedef struct edgecv_image {
+  size_t size;
+  const uint8_t* pixels;
+  int32_t width;
+  int32_t height;
+  size_t stride;
+} edgecv_image;
+
+typedef enum edgecv_pixels {
+  EDGECV_PIXELS_U8 = 0,  /* resized and cropped, in the colour order of the pre-processing */
+  EDGECV_PIXELS_F32 = 1, /* (p - mean) / std */
+  EDGECV_PIXELS_S8 = 2   /* the same quantized */
+} edgecv_pixels;
+
+EDGECV_API edgecv_status edgecv_preprocess_check(const edgecv_preprocess* preprocess, edgecv_error* error);
+/* What a picture of image_width x image_height becomes. */
+EDGECV_API edgecv_status edgecv_preprocess_size(const edgecv_preprocess* preprocess, int32_t image_width,
+                                                int32_t image_height, int32_t* width, int32_t* height,
+                                                int32_t* channels, edgecv_error* error);
+/* Writes height * width * channels elements of `kind`, HWC. scale and zero_point: EDGECV_PIXELS_S8 alone. */
+EDGECV_API edgecv_status edgecv_preprocess_run(const edgecv_preprocess* preprocess, const edgecv_image* image,
+                                               edgecv_pixels kind, float scale, int32_t zero_point, void* data,
+                                               size_t bytes, edgecv_error* error);
 
 /* ---- session ----------------------------------------------------------------------------------------------- */
 
@@ -246,15 +279,6 @@ EDGECV_API edgecv_status edgecv_session_set_input(edgecv_session* session, uint3
 EDGECV_API edgecv_status edgecv_session_map_input(edgecv_session* session, uint32_t index, void** data, size_t* bytes,
                                                   edgecv_error* error);
 
-/* HWC RGB, one byte a channel; row y begins at pixels + y * stride, stride >= 3 * width. */
-typedef struct edgecv_image {
-  size_t size;
-  const uint8_t* pixels;
-  int32_t width;
-  int32_t height;
-  size_t stride;
-} edgecv_image;
-
 /* Fills batch entry `batch` of input `index` through the pre-processing stored in the file. The input counts as filled
  * when its last batch entry is. */
 EDGECV_API edgecv_status edgecv_session_set_image(edgecv_session* session, uint32_t index, uint32_t batch,
@@ -263,14 +287,15 @@ EDGECV_API edgecv_status edgecv_session_set_image(edgecv_session* session, uint3
 /* Every input must have been filled since the last run (EDGECV_STATUS_WRONG_STATE): a run reuses their memory. */
 EDGECV_API edgecv_status edgecv_session_run(edgecv_session* session, edgecv_error* error);
 
-/* After a run. dtype: EDGECV_DTYPE_F32 (a quantized output is dequantized) or the stored one. */
+/* After a run and before an input is filled again. dtype: EDGECV_DTYPE_F32 (a quantized output is dequantized) or the stored one. */
 EDGECV_API edgecv_status edgecv_session_get_output(const edgecv_session* session, uint32_t index, void* data,
                                                    size_t bytes, edgecv_dtype dtype, edgecv_layout layout,
                                                    edgecv_error* error);
-/* The output's own memory, raw layout; valid until the next run. */
+/* The output's own memory, raw layout; valid until an input is filled again. */
 EDGECV_API edgecv_status edgecv_session_map_output(const edgecv_session* session, uint32_t index, const void** data,
                                                    size_t* bytes, edgecv_error* error);
-/* Any tensor of a keep_all model after a run, and constants of any model, raw layout. dtype as for outputs. */
+/* After a run of a keep_all model: any tensor; in an op callback: inputs and output of that op; always: constants. Raw
+ * layout, dtype as for outputs. */
 EDGECV_API edgecv_status edgecv_session_read_tensor(const edgecv_session* session, uint32_t tensor, void* data,
                                                     size_t bytes, edgecv_dtype dtype, edgecv_error* error);
 
@@ -279,10 +304,11 @@ EDGECV_API edgecv_status edgecv_session_set_timing(edgecv_session* session, int3
 /* Nanoseconds of each step of the last run; count must be the model's step_count. */
 EDGECV_API edgecv_status edgecv_session_step_times(const edgecv_session* session, uint64_t* nanoseconds, size_t count,
                                                    edgecv_error* error);
-/* Called on the running thread after each step; NULL: none. It must not call this session but to read tensors. */
-typedef void (*edgecv_step_function)(void* context, uint32_t step);
-EDGECV_API edgecv_status edgecv_session_set_step_callback(edgecv_session* session, edgecv_step_function function,
-                                                          void* context, edgecv_error* error);
+/* Called on the running thread after each op, in order; NULL: none. Of this session's functions it may call
+ * edgecv_session_read_tensor alone. */
+typedef void (*edgecv_op_function)(void* context, uint32_t op);
+EDGECV_API edgecv_status edgecv_session_set_op_callback(edgecv_session* session, edgecv_op_function function,
+                                                        void* context, edgecv_error* error);
 
 /* ---- verify ------------------------------------------------------------------------------------------------ */
 
@@ -305,8 +331,11 @@ EDGECV_API edgecv_status edgecv_model_verify(edgecv_model* model, edgecv_verify_
 
 /* ---- this machine ------------------------------------------------------------------------------------------ */
 
-/* Instruction sets of this build, lowest first: index 0.. until NULL. `*present`: this CPU has it. */
-EDGECV_API const char* edgecv_isa_name(uint32_t index, int32_t* present);
+/* Instruction sets edgecv knows, lowest first: index 0.. until NULL. `*usable` (may be NULL): this CPU has it and this
+ * build has kernels for it. */
+EDGECV_API const char* edgecv_isa_name(uint32_t index, int32_t* usable);
+/* "AMD EPYC 7B13", "Raspberry Pi 4 Model B Rev 1.4", "unknown"; cut to size - 1 characters. */
+EDGECV_API void edgecv_cpu_name(char* text, size_t size);
 EDGECV_API int32_t edgecv_available_threads(void);
 
 typedef struct edgecv_kernel_info {

@@ -66,8 +66,8 @@ int Session::run_single(const kernels::Kernel& kernel, const void* problem, cons
 }
 
 Status Session::set_input(uint32_t index, const void* data, size_t bytes, Dtype dtype, bool api, Error* error) {
-  const PortRecord* record;
-  const PortPlan* port;
+  const PortRecord* record = nullptr;
+  const PortPlan* port = nullptr;
   EDGECV_TRY(find_port(true, index, &record, &port, error));
   const char* name = model_->file().text(record->name);
   const TensorRecord& tensor = model_->file().tensors[record->tensor];
@@ -110,8 +110,8 @@ Status Session::set_input(uint32_t index, const void* data, size_t bytes, Dtype 
 }
 
 Status Session::map_input(uint32_t index, void** data, size_t* bytes, Error* error) {
-  const PortRecord* record;
-  const PortPlan* port;
+  const PortRecord* record = nullptr;
+  const PortPlan* port = nullptr;
   EDGECV_TRY(find_port(true, index, &record, &port, error));
   ran_ = false;
   input_set_[index] = 1;
@@ -121,8 +121,8 @@ Status Session::map_input(uint32_t index, void** data, size_t* bytes, Error* err
 }
 
 Status Session::set_image(uint32_t index, uint32_t batch, const vision::ImageView& image, Error* error) {
-  const PortRecord* record;
-  const PortPlan* port;
+  const PortRecord* record = nullptr;
+  const PortPlan* port = nullptr;
   EDGECV_TRY(find_port(true, index, &record, &port, error));
   const format::ParsedModel& file = model_->file();
   const char* name = file.text(record->name);
@@ -158,8 +158,8 @@ Status Session::set_image(uint32_t index, uint32_t batch, const vision::ImageVie
 }
 
 Status Session::get_output(uint32_t index, void* data, size_t bytes, Dtype dtype, bool api, Error* error) const {
-  const PortRecord* record;
-  const PortPlan* port;
+  const PortRecord* record = nullptr;
+  const PortPlan* port = nullptr;
   EDGECV_TRY(find_port(false, index, &record, &port, error));
   const char* name = model_->file().text(record->name);
   const TensorRecord& tensor = model_->file().tensors[record->tensor];
@@ -197,8 +197,8 @@ Status Session::get_output(uint32_t index, void* data, size_t bytes, Dtype dtype
 }
 
 Status Session::map_output(uint32_t index, const void** data, size_t* bytes, Error* error) const {
-  const PortRecord* record;
-  const PortPlan* port;
+  const PortRecord* record = nullptr;
+  const PortPlan* port = nullptr;
   EDGECV_TRY(find_port(false, index, &record, &port, error));
   if (!ran_) {
     return fail(error, Status::kWrongState, "no run is complete: output '%s' holds nothing",

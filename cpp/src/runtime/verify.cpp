@@ -26,11 +26,11 @@ class Verifier {
     const GoldenRecord& record = model_->file().goldens[golden];
     golden_ = golden;
     ++report_->goldens;
-    return record.kind == 0 ? run_model(record, error) : run_op(record, error);
+    return record.kind == 0 ? run_model(record, error) : run_ops(record, error);
   }
 
  private:
-  // Digests of ops in the order they run; the file may list them in any.
+  // The file lists digests in the order of their ops, and so do the callbacks.
   Status run_model(const GoldenRecord& record, Error* error) {
     const format::ParsedModel& file = model_->file();
     for (uint32_t i = 0; i < file.input_ports; ++i) {
@@ -40,26 +40,30 @@ class Verifier {
       EDGECV_TRY(session_->map_input(i, &data, &bytes, error));
       format::generate(record.seed + i, static_cast<Dtype>(tensor.dtype), format::element_count(tensor), data);
     }
+    next_digest_ = 0;
     session_->set_op_callback(compare_after_op, this);
     const Status status = session_->run(error);
     session_->set_op_callback(nullptr, nullptr);
     return status;
   }
 
-  Status run_op(const GoldenRecord& record, Error* error) {
+  // Every op with a digest on its own, its inputs filled by the generator.
+  Status run_ops(const GoldenRecord& record, Error* error) {
     const format::ParsedModel& file = model_->file();
-    const uint32_t index = file.digests[record.first_digest].op;
-    const format::OpRecord& op = file.ops[index];
-    for (uint32_t i = 0; i < op.input_count; ++i) {
-      const uint32_t id = file.input_id(op, i);
-      if (id == format::kAbsent || file.is_constant(id)) continue;
-      uint8_t* data = session_->activation(id);
-      if (data == nullptr) continue;
-      const TensorRecord& tensor = file.tensors[id];
-      format::generate(record.seed + i, static_cast<Dtype>(tensor.dtype), format::element_count(tensor), data);
+    for (uint32_t d = 0; d < record.digest_count; ++d) {
+      const DigestRecord& digest = file.digests[record.first_digest + d];
+      const format::OpRecord& op = file.ops[digest.op];
+      for (uint32_t i = 0; i < op.input_count; ++i) {
+        const uint32_t id = file.input_id(op, i);
+        if (id == format::kAbsent || file.is_constant(id)) continue;
+        uint8_t* data = session_->activation(id);
+        if (data == nullptr) continue;
+        const TensorRecord& tensor = file.tensors[id];
+        format::generate(record.seed + i, static_cast<Dtype>(tensor.dtype), format::element_count(tensor), data);
+      }
+      EDGECV_TRY(session_->run_op(digest.op, error));
+      compare(digest);
     }
-    EDGECV_TRY(session_->run_op(index, error));
-    for (uint32_t i = 0; i < record.digest_count; ++i) compare(file.digests[record.first_digest + i]);
     return Status::kOk;
   }
 
@@ -67,10 +71,11 @@ class Verifier {
     Verifier* self = static_cast<Verifier*>(context);
     const format::ParsedModel& file = self->model_->file();
     const GoldenRecord& record = file.goldens[self->golden_];
-    for (uint32_t i = 0; i < record.digest_count; ++i) {
-      const DigestRecord& digest = file.digests[record.first_digest + i];
-      if (digest.op == op) self->compare(digest);
-    }
+    if (self->next_digest_ == record.digest_count) return;
+    const DigestRecord& digest = file.digests[record.first_digest + self->next_digest_];
+    if (digest.op != op) return;
+    self->compare(digest);
+    ++self->next_digest_;
   }
 
   void compare(const DigestRecord& digest) {
@@ -122,6 +127,7 @@ class Verifier {
   Session* session_;
   VerifyReport* report_;
   uint32_t golden_ = 0;
+  uint32_t next_digest_ = 0;
 };
 
 }  // namespace

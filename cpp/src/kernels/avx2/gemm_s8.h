@@ -76,121 +76,108 @@ inline __m256i load_weights(const int8_t* w, int vector) {
   return _mm256_cvtepi8_epi16(load128(w + 16 * vector));
 }
 
-// The first `columns` of 16 (or, kHalf, 8) bytes. kWhole: all of them.
-template <bool kHalf, bool kWhole>
-EDGECV_INLINE void store_columns(int8_t* out, __m128i bytes, int64_t columns) {
-  if constexpr (kWhole && kHalf) {
-    store64(out, bytes);
-  } else if constexpr (kWhole) {
-    store128(out, bytes);
-  } else if (columns > 0) {
-    store_tail(out, bytes, min_of(columns, kHalf ? 8 : 16));
-  }
-}
-
-// Requantizes and stores a tile. Values come by copy: the s8 stores could alias anything behind a
-// pointer.
-template <int kRows, int kVectors, bool kWhole>
-EDGECV_INLINE void store_tile(int8_t* out, int64_t stride, int64_t columns,
-                              const float* multipliers, Clamp clamp,
+// Requantizes and stores a tile all of whose columns exist. Values come by copy: the s8 stores could alias anything
+// behind a pointer.
+template <int kRows, int kVectors>
+EDGECV_INLINE void store_tile(int8_t* out, int64_t stride, const float* multipliers, const Clamp& clamp,
                               __m256i (&acc)[kRows][kVectors]) {
   unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
     const __m256 multiplier = _mm256_loadu_ps(multipliers + 8 * v);
-    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-      acc[r][v] = scale_round(acc[r][v], multiplier);
-    });
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) { acc[r][v] = scale_round(acc[r][v], multiplier); });
   });
   if constexpr (kVectors >= 2) {  // 16 columns of two rows at a time
     unroll<(kRows + 1) / 2>([&](auto pair) __attribute__((always_inline)) {
       constexpr int r = 2 * pair, s = r + 1 < kRows ? r + 1 : r;
-      const __m256i bytes = clamp_bytes(pack_words(acc[r][0], acc[r][1], clamp),
-                                        pack_words(acc[s][0], acc[s][1], clamp), clamp);
-      store_columns<false, kWhole>(out + r * stride, low_half(bytes), columns);
-      if constexpr (s != r)
-        store_columns<false, kWhole>(out + s * stride, high_half(bytes), columns);
+      const __m256i bytes =
+          clamp_bytes(pack_words(acc[r][0], acc[r][1], clamp), pack_words(acc[s][0], acc[s][1], clamp), clamp);
+      store128(out + r * stride, low_half(bytes));
+      if constexpr (s != r) store128(out + s * stride, high_half(bytes));
     });
   }
   if constexpr (kVectors != 2) {  // the 8 columns left over, of four rows at a time
     constexpr int v = kVectors - 1;
     int8_t* const rest = out + 8 * v;
-    const int64_t count = columns - 8 * v;
     unroll<(kRows + 3) / 4>([&](auto quad) __attribute__((always_inline)) {
       constexpr int r = 4 * quad, left = kRows - r;
       constexpr int r1 = left > 1 ? r + 1 : r, r2 = left > 2 ? r + 2 : r, r3 = left > 3 ? r + 3 : r;
-      const __m256i bytes = clamp_bytes(pack_words(acc[r][v], acc[r1][v], clamp),
-                                        pack_words(acc[r2][v], acc[r3][v], clamp), clamp);
+      const __m256i bytes =
+          clamp_bytes(pack_words(acc[r][v], acc[r1][v], clamp), pack_words(acc[r2][v], acc[r3][v], clamp), clamp);
       const __m128i rows01 = low_half(bytes), rows23 = high_half(bytes);
-      store_columns<true, kWhole>(rest + r * stride, rows01, count);
-      if constexpr (left > 1)
-        store_columns<true, kWhole>(rest + r1 * stride, _mm_srli_si128(rows01, 8), count);
-      if constexpr (left > 2) store_columns<true, kWhole>(rest + r2 * stride, rows23, count);
-      if constexpr (left > 3)
-        store_columns<true, kWhole>(rest + r3 * stride, _mm_srli_si128(rows23, 8), count);
+      store64(rest + r * stride, rows01);
+      if constexpr (left > 1) store_high64(rest + r1 * stride, rows01);
+      if constexpr (left > 2) store64(rest + r2 * stride, rows23);
+      if constexpr (left > 3) store_high64(rest + r3 * stride, rows23);
     });
   }
 }
 
+// The same for a panel with fewer columns, from sums in memory: rare, so plain, and out of line to keep its calls away
+// from the tile loop's registers.
+__attribute__((noinline)) void store_partial_tile(const Tile& t, const Panel& panel, const Clamp& clamp,
+                                                  const __m256i* sums, int rows, int vectors) {
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < vectors; ++v) {
+      const __m256i q = scale_round(sums[r * vectors + v], _mm256_loadu_ps(panel.multiplier + 8 * v));
+      const __m256i words = pack_words(q, q, clamp);
+      const __m128i bytes = low_half(clamp_bytes(words, words, clamp));
+      const int64_t columns = min_of(8, t.columns - 8 * v);
+      if (columns > 0) store_tail(t.out + r * t.out_stride + 8 * v, bytes, columns);
+    }
+  }
+}
+
+// `tiles` tiles of kRows rows below each other.
 template <int kRows, int kVectors, bool kWide>
-void gemm_tile(const Tile& t, const Panel& panel, const Clamp& clamp) {
-  __m256i acc[kRows][kVectors];
-  unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-    const __m256i bias = load256(panel.bias + 8 * v);
-    unroll<kRows>([&](auto r) __attribute__((always_inline)) { acc[r][v] = bias; });
-  });
-  const int8_t* w = panel.weights;
-  const int16_t* a = t.a;
-  const int64_t stride = t.a_stride;
+void gemm_tiles(Tile t, int64_t tiles, const Panel panel, const Clamp clamp) {
   constexpr int kPairBytes = kVectors * (kWide ? 32 : 16);
-  for (int64_t pair = 0; pair < t.pairs; pair += 2) {
-    unroll<2>([&](auto step) __attribute__((always_inline)) {
-      __m256i weights[kVectors];
-      unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-        weights[v] = load_weights<kWide>(w + step * kPairBytes, v);
-      });
-      unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-        const __m256i activations = _mm256_set1_epi32(load_s32(a + 2 * step + r * stride));
+  const int64_t stride = t.a_stride;
+  for (; tiles > 0; --tiles, t.a += kRows * stride, t.out += kRows * t.out_stride) {
+    __m256i acc[kRows][kVectors];
+    unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+      const __m256i bias = load256(panel.bias + 8 * v);
+      unroll<kRows>([&](auto r) __attribute__((always_inline)) { acc[r][v] = bias; });
+    });
+    const int8_t* w = panel.weights;
+    const int16_t* a = t.a;
+    for (int64_t pair = 0; pair < t.pairs; pair += 2) {
+      unroll<2>([&](auto step) __attribute__((always_inline)) {
+        __m256i weights[kVectors];
         unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-          add_to(acc[r][v], _mm256_madd_epi16(activations, weights[v]));
+          weights[v] = load_weights<kWide>(w + step * kPairBytes, v);
+        });
+        unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+          const __m256i activations = _mm256_set1_epi32(load_s32(a + 2 * step + r * stride));
+          unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+            add_to(acc[r][v], _mm256_madd_epi16(activations, weights[v]));
+          });
         });
       });
-    });
-    w += 2 * kPairBytes;
-    a += 4;
-  }
-  if (t.columns == 8 * kVectors) {
-    store_tile<kRows, kVectors, true>(t.out, t.out_stride, t.columns, panel.multiplier, clamp, acc);
-  } else {
-    store_tile<kRows, kVectors, false>(t.out, t.out_stride, t.columns, panel.multiplier, clamp,
-                                       acc);
+      w += 2 * kPairBytes;
+      a += 4;
+    }
+    if (t.columns == 8 * kVectors) {
+      store_tile<kRows, kVectors>(t.out, t.out_stride, panel.multiplier, clamp, acc);
+    } else {
+      __m256i sums[kRows * kVectors];
+      unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+        unroll<kVectors>([&](auto v) __attribute__((always_inline)) { sums[r * kVectors + v] = acc[r][v]; });
+      });
+      store_partial_tile(t, panel, clamp, sums, kRows, kVectors);
+    }
   }
 }
 
-// All rows of a chunk against one panel. One function a tile height keeps each loop's registers
-// apart.
+// All rows of a chunk against one panel.
 template <int kVectors, bool kWide>
 inline void gemm_rows(Tile t, int64_t rows, const Panel& panel, const Clamp& clamp) {
   constexpr int kTall = kVectors == 3 ? 4 : 6;
-  for (; rows >= kTall; rows -= kTall) {
-    gemm_tile<kTall, kVectors, kWide>(t, panel, clamp);
-    t.a += kTall * t.a_stride;
-    t.out += kTall * t.out_stride;
-  }
-  switch (rows) {
-    case 1:
-      return gemm_tile<1, kVectors, kWide>(t, panel, clamp);
-    case 2:
-      return gemm_tile<2, kVectors, kWide>(t, panel, clamp);
-    case 3:
-      return gemm_tile<3, kVectors, kWide>(t, panel, clamp);
-    case 4:
-      if (kTall > 4) gemm_tile<(kTall > 4 ? 4 : 1), kVectors, kWide>(t, panel, clamp);
-      return;
-    case 5:
-      if (kTall > 4) gemm_tile<(kTall > 4 ? 5 : 1), kVectors, kWide>(t, panel, clamp);
-      return;
-    default:
-      return;
-  }
+  const int64_t tiles = rows / kTall;
+  gemm_tiles<kTall, kVectors, kWide>(t, tiles, panel, clamp);
+  t.a += tiles * kTall * t.a_stride;
+  t.out += tiles * kTall * t.out_stride;
+  unroll<kTall - 1>([&](auto i) {
+    if (rows % kTall == i + 1) gemm_tiles<i + 1, kVectors, kWide>(t, 1, panel, clamp);
+  });
 }
 
 // Fewer rows than this read the s8 weights directly: widening them first would cost as much as it

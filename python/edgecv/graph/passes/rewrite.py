@@ -161,6 +161,12 @@ def normal_axis(axis: int, rank: int) -> int:
     return axis + rank if axis < 0 else axis
 
 
-def pair(values: Sequence[int], rank: int) -> Dict[str, int]:
-    """{h, w} of per-spatial-axis numbers for rank 4, or of one number (w, with h 1) for rank 3."""
-    return {"h": int(values[0]), "w": int(values[1])} if rank == 4 else {"h": 1, "w": int(values[0])}
+def pad_widths(graph: Graph, node: Node) -> List[Sequence[int]]:
+    """(before, after) of each axis of a Pad with constant pads."""
+    rank = len(shape_of(graph, node.inputs[0]))
+    pads = int_list(graph, node, 1, "pads") or []
+    axes = int_list(graph, node, 3, "axes") or list(range(rank))
+    widths: List[Sequence[int]] = [(0, 0)] * rank
+    for index, axis in enumerate(axes):
+        widths[normal_axis(axis, rank)] = (pads[index], pads[index + len(axes)])
+    return widths

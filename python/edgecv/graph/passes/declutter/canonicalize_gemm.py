@@ -5,6 +5,7 @@ Cases:
    transB 1, alpha and beta folded into B and C, C of shape [N].
 2. Constant B, another C: the Gemm without C, then Add (of C times beta).
 3. B computed: Transpose, MatMul, Mul by alpha, Add of C times beta, as needed.
+4. MatMul of a matrix by a constant matrix -> Gemm.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ def canonicalize_gemm(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
     for node in list(graph.nodes):
+        if node.op == "MatMul" and known(graph, node) and _is_matrix_product(graph, node):
+            node.op, node.attrs = "Gemm", {}
         if node.op != "Gemm" or not known(graph, node) or _canonical(graph, node):
             continue
         replace(graph, node, _rewrite(graph, node))
@@ -38,6 +41,15 @@ def canonicalize_gemm(graph: Graph) -> Result:
     if result.changed:
         graph.drop_unused()
     return result
+
+
+def _is_matrix_product(graph: Graph, node: Node) -> bool:
+    a, b = node.inputs
+    return (
+        constant(graph, a) is None
+        and constant(graph, b) is not None
+        and len(shape_of(graph, a)) == len(shape_of(graph, b)) == 2
+    )
 
 
 def _canonical(graph: Graph, node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List
 
 import numpy as np
 
@@ -11,7 +11,14 @@ from edgecv.graph.passes.lower.context import Lowering
 from edgecv.graph.passes.lower.elementwise import common_layout
 from edgecv.graph.passes.lower.layout import Layout, layout_for, reshape_groups
 from edgecv.graph.passes.lower.rule import Rule, Rules, anything
-from edgecv.graph.passes.rewrite import constant, input_name, int_list, normal_axis, shape_of
+from edgecv.graph.passes.rewrite import (
+    constant,
+    input_name,
+    int_list,
+    normal_axis,
+    pad_widths,
+    shape_of,
+)
 
 
 def _lower_transpose(low: Lowering, node: Node) -> None:
@@ -109,17 +116,6 @@ def _check_pad(graph: Graph, node: Node) -> List[str]:
     if (fill and constant(graph, fill) is None) or (axes and constant(graph, axes) is None):
         reasons.append("the fill value or the axes are not constant")
     return reasons
-
-
-def pad_widths(graph: Graph, node: Node) -> List[Sequence[int]]:
-    """(before, after) of each axis of a Pad with constant pads."""
-    rank = len(shape_of(graph, node.inputs[0]))
-    pads = int_list(graph, node, 1, "pads") or []
-    axes = int_list(graph, node, 3, "axes") or list(range(rank))
-    widths: List[Sequence[int]] = [(0, 0)] * rank
-    for index, axis in enumerate(axes):
-        widths[normal_axis(axis, rank)] = (pads[index], pads[index + len(axes)])
-    return widths
 
 
 def _lower_pad(low: Lowering, node: Node) -> None:

@@ -11,6 +11,7 @@ examples:
 from __future__ import annotations
 
 import argparse
+import sys
 
 from edgecv.cli import console
 from edgecv.errors import Error
@@ -34,11 +35,15 @@ def run(args: argparse.Namespace) -> int:
 
     models = zoo.list_models()
     if args.list:
-        rows = [(m.name, m.package, m.licence, m.preprocess) for m in models]
+        rows = [(m.name, m.package, m.licence, m.preprocess.to_text()) for m in models]
         console.table("", ("model", "package", "licence", "pre-processing"), rows)
         return 0
     if args.name is None:
         raise Error("name a model, or use --list; models: " + ", ".join(m.name for m in models))
-    path = zoo.build(args.name, args.output or f"{args.name}.onnx", cache=args.cache)
+    path = zoo.build(args.name, args.output or f"{args.name}.onnx", cache=args.cache, report=_say)
     print(path)
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgecv.errors import DownloadError, Error
 from edgecv.zoo import packages
-from edgecv.zoo.catalog import MODELS, PACKAGES, RecommendedPreprocess, ZooModel, find_model
+from edgecv.zoo.catalog import MODELS, PACKAGES, ZooModel, find_model
 from edgecv.zoo.packages import Package, PathLike, Report
 from edgecv.zoo.pictures import (
     calibration_pictures,
@@ -23,7 +23,6 @@ __all__ = [
     "MODELS",
     "PACKAGES",
     "Package",
-    "RecommendedPreprocess",
     "ZooModel",
     "build",
     "calibration_pictures",

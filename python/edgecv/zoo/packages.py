@@ -55,6 +55,9 @@ class Package:
         """The exact requirement, ``name==version``."""
         return f"{self.name}=={self.version}"
 
+    def __str__(self) -> str:
+        return self.requirement
+
 
 def cache_dir(cache: PathLike | None = None) -> Path:
     """Return the cache folder (not created): ``cache``, ``$EDGECV_CACHE`` or ~/.cache/edgecv."""

@@ -74,7 +74,8 @@ def test_catalog_is_complete() -> None:
         assert package.licence
     for model in zoo.list_models():
         assert model.package in zoo.PACKAGES
-        assert model.preprocess.crop == 224
+        assert model.preprocess.output_size == (224, 224)
+        assert model.licence in ("Apache-2.0", "MIT")
 
 
 def test_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:

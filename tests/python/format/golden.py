@@ -1,4 +1,4 @@
-"""The graphs of tests/data/golden: tiny lowered models that together use every op in every dtype."""
+"""The graphs of tests/data/golden: tiny lowered models; together they use every op and dtype."""
 
 from __future__ import annotations
 

@@ -121,36 +121,13 @@ void make_records(const RecordTask& t) {
     store_pairs(t, c * t.records + r, column(c), column(c + next));
 }
 
-// One unit's outputs of a row.
+// One unit's sums of a row: s32 out[outputs][8].
 struct SumTask {
   const int16_t* records;
   const int8_t* packed;
   int64_t outputs;
-  int8_t* out;
-  int64_t out_stride, channels;
+  int32_t* out;
 };
-
-// Four outputs of 8 bytes are one vector of bytes. kWhole: all four exist, with all their channels
-// (a branch to memcpy in the loop would make the compiler reload every weight after it).
-template <bool kWhole>
-EDGECV_INLINE void store_outputs(const SumTask& t, int8_t* out, int64_t count, __m256i words01,
-                                 __m256i words23, const Clamp& clamp) {
-  const __m256i bytes = clamp_bytes(words01, words23, clamp);
-  if constexpr (kWhole) {
-    const __m128i low = low_half(bytes), high = high_half(bytes);
-    const int64_t stride = t.out_stride;
-    store64(out, low);
-    store_high64(out + stride, low);
-    store64(out + 2 * stride, high);
-    store_high64(out + 3 * stride, high);
-  } else {
-    alignas(32) int8_t all[32];
-    store256(all, bytes);
-    for (int64_t i = 0; i < count; ++i) {
-      memcpy(out + i * t.out_stride, all + 8 * i, static_cast<size_t>(t.channels));
-    }
-  }
-}
 
 // A kernel whose shape is known at compile time, dilation 1: all its weights are loaded before the
 // outputs begin.
@@ -167,60 +144,35 @@ struct FixedSum {
                      : pair % kWidth * kRecords + pair / kWidth;
   }
 
-  static EDGECV_INLINE __m256i output(const int16_t* record, const __m256i (&weights)[kPairs],
-                                      __m256i bias, __m256 multiplier) {
-    __m256i sum = bias;
-    unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
-      constexpr int index = index_of(pair);
-      add_to(sum, _mm256_madd_epi16(weights[pair], load256(record + 16 * index)));
-    });
-    return scale_round(sum, multiplier);
-  }
-
-  static void run(const ConvProblem&, const SumTask& t, const Clamp& clamp) {
-    return t.outputs >= 4 && t.channels == kUnit ? run_row<true>(t, clamp)
-                                                 : run_row<false>(t, clamp);
-  }
-
-  template <bool kWhole>
-  static void run_row(const SumTask t, const Clamp clamp) {
+  static void run(const ConvProblem&, const SumTask& t) {
     const __m256i bias = load256(t.packed);
-    const __m256 multiplier = _mm256_loadu_ps(reinterpret_cast<const float*>(t.packed + 32));
     __m256i weights[kPairs];
     unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
       weights[pair] = load256(t.packed + 64 + 32 * pair);
     });
-    constexpr int kStep = kStride * kRecords * 16;
-    // The last four outputs overlap the ones before: doing some twice is cheaper than a tail of
-    // single ones. Fewer than four outputs read records that exist in scratch but mean nothing, and
-    // are not stored.
-    const int64_t count = min_of(t.outputs, 4);
-    for (int64_t i = 0; i < t.outputs; i += 4) {
-      const int64_t first = max_of(min_of(i, t.outputs - 4), 0);
-      const int16_t* record = t.records + first * kStep;
-      const __m256i q0 = output(record, weights, bias, multiplier);
-      const __m256i q1 = output(record + kStep, weights, bias, multiplier);
-      const __m256i words01 = pack_words(q0, q1, clamp);
-      const __m256i q2 = output(record + 2 * kStep, weights, bias, multiplier);
-      const __m256i q3 = output(record + 3 * kStep, weights, bias, multiplier);
-      store_outputs<kWhole>(t, t.out + first * t.out_stride, count, words01,
-                            pack_words(q2, q3, clamp), clamp);
+    const int16_t* record = t.records;
+    int32_t* out = t.out;
+    for (int64_t i = 0; i < t.outputs; ++i, record += kStride * kRecords * 16, out += kUnit) {
+      __m256i sum = bias;
+      unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
+        constexpr int index = index_of(pair);
+        add_to(sum, _mm256_madd_epi16(weights[pair], load256(record + 16 * index)));
+      });
+      store256(out, sum);
     }
   }
 };
 
 // Any kernel: weights come from memory, once for four outputs.
 struct AnySum {
-  static void run(const ConvProblem& p, const SumTask& task, const Clamp& limits) {
-    const SumTask t = task;
-    const Clamp clamp = limits;
+  static void run(const ConvProblem& p, const SumTask& t) {
     const __m256i bias = load256(t.packed);
-    const __m256 multiplier = _mm256_loadu_ps(reinterpret_cast<const float*>(t.packed + 32));
     const int64_t records = p.kernel_h / 2 + p.kernel_h % 2;
     const int64_t column = 16 * records, output = column * p.stride_w;
     const int64_t tap = p.dilation_w * column;
     for (int64_t first = 0; first < t.outputs; first += 4) {
-      const int64_t count = min_of(4, t.outputs - first);
+      // The last four may overlap the ones before, or, in a row of fewer than four, repeat the last
+      // output.
       __m256i sums[4];
       const int16_t* record[4];
       unroll<4>([&](auto i) __attribute__((always_inline)) {
@@ -241,14 +193,42 @@ struct AnySum {
       if (p.kernel_h % 2 != 0) {
         for (int64_t kw = 0; kw < p.kernel_w; kw += 2) add_pair(kw * tap + 16 * (records - 1));
       }
-      unroll<4>([&](auto i)
-                    __attribute__((always_inline)) { sums[i] = scale_round(sums[i], multiplier); });
-      store_outputs<false>(t, t.out + first * t.out_stride, count,
-                           pack_words(sums[0], sums[1], clamp), pack_words(sums[2], sums[3], clamp),
-                           clamp);
+      unroll<4>([&](auto i) __attribute__((always_inline)) {
+        store256(t.out + min_of(first + i, t.outputs - 1) * kUnit, sums[i]);
+      });
     }
   }
 };
+
+// Sums of a block to its bytes, two pixels at a time.
+struct StoreTask {
+  const int32_t* sums[2];  // per unit
+  const int8_t* packed[2];
+  int64_t outputs, count;  // pixels, channels
+  int8_t* out;
+  int64_t out_stride;
+};
+
+template <bool kWhole>
+void store_block(const StoreTask t, const Clamp clamp) {
+  const __m256 m0 = _mm256_loadu_ps(reinterpret_cast<const float*>(t.packed[0] + 32));
+  const __m256 m1 = _mm256_loadu_ps(reinterpret_cast<const float*>(t.packed[1] + 32));
+  for (int64_t i = 0; i < t.outputs; i += 2) {
+    const int64_t next = min_of(i + 1, t.outputs - 1);
+    const __m256i a0 = scale_round(load256(t.sums[0] + kUnit * i), m0);
+    const __m256i a1 = scale_round(load256(t.sums[1] + kUnit * i), m1);
+    const __m256i b0 = scale_round(load256(t.sums[0] + kUnit * next), m0);
+    const __m256i b1 = scale_round(load256(t.sums[1] + kUnit * next), m1);
+    const __m256i bytes = clamp_bytes(pack_words(a0, a1, clamp), pack_words(b0, b1, clamp), clamp);
+    if constexpr (kWhole) {
+      store128(t.out + i * t.out_stride, low_half(bytes));
+      store128(t.out + next * t.out_stride, high_half(bytes));
+    } else {
+      store_tail(t.out + i * t.out_stride, low_half(bytes), t.count);
+      store_tail(t.out + next * t.out_stride, high_half(bytes), t.count);
+    }
+  }
+}
 
 const ConvProblem& as_conv(const void* problem) {
   return *static_cast<const ConvProblem*>(problem);
@@ -297,9 +277,7 @@ void dw_pack(const void* problem, void* packed) {
 
 size_t dw_scratch_bytes(const void* problem) {
   const DwPlan plan = plan_dw(as_conv(problem));
-  // Rows of fewer than four outputs are summed as four (FixedSum).
-  const int64_t columns = plan.columns + 3 * as_conv(problem).stride_w;
-  return static_cast<size_t>(2 * columns * plan.records * 32);
+  return static_cast<size_t>(2 * 32 * (plan.columns * plan.records + plan.out_columns));
 }
 
 // Items: for each image, for each 64 channels, for each output row.
@@ -308,7 +286,7 @@ int64_t dw_work_items(const void* problem) {
   return p.batch * plan_dw(p).channel_groups * p.out_h;
 }
 
-using SumFunction = void (*)(const ConvProblem&, const SumTask&, const Clamp&);
+using SumFunction = void (*)(const ConvProblem&, const SumTask&);
 
 void dw_run(const ConvProblem& p, const Operands& operands, int64_t begin, int64_t end,
             void* scratch, SumFunction sum_row) {
@@ -321,7 +299,8 @@ void dw_run(const ConvProblem& p, const Operands& operands, int64_t begin, int64
   records.problem = &p;
   records.records = plan.records;
   records.out[0] = static_cast<int16_t*>(scratch);
-  records.out[1] = records.out[0] + (plan.columns + 3 * p.stride_w) * plan.records * 16;
+  records.out[1] = records.out[0] + plan.columns * plan.records * 16;
+  auto* sums = reinterpret_cast<int32_t*>(records.out[1] + plan.columns * plan.records * 16);
   for (int64_t item = begin; item < end; ++item) {
     const int64_t oh = item % p.out_h;
     const int64_t group = item / p.out_h % plan.channel_groups;
@@ -341,15 +320,27 @@ void dw_run(const ConvProblem& p, const Operands& operands, int64_t begin, int64
         } else {
           make_records<false>(records);
         }
-        for (int64_t unit = 0; unit * kUnit < records.count; ++unit) {
-          SumTask sums;
-          sums.records = records.out[unit];
-          sums.packed = packed + (c / kUnit + unit) * plan.unit_bytes;
-          sums.outputs = outputs;
-          sums.out = out + c + unit * kUnit;
-          sums.out_stride = p.out_stride;
-          sums.channels = min_of(kUnit, records.count - unit * kUnit);
-          sum_row(p, sums, clamp);
+        StoreTask store;
+        for (int64_t unit = 0; unit < 2; ++unit) {
+          // A last block of up to 8 channels has one unit; the second one's bytes are not stored.
+          const bool exists = unit * kUnit < records.count;
+          SumTask task;
+          task.records = records.out[unit];
+          task.packed = packed + (c / kUnit + (exists ? unit : 0)) * plan.unit_bytes;
+          task.outputs = outputs;
+          task.out = sums + (exists ? unit * outputs * kUnit : 0);
+          store.sums[unit] = task.out;
+          store.packed[unit] = task.packed;
+          if (exists) sum_row(p, task);
+        }
+        store.outputs = outputs;
+        store.count = records.count;
+        store.out = out + c;
+        store.out_stride = p.out_stride;
+        if (records.count == kBlock) {
+          store_block<true>(store, clamp);
+        } else {
+          store_block<false>(store, clamp);
         }
       }
     }

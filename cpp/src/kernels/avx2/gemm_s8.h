@@ -76,20 +76,22 @@ inline __m256i load_weights(const int8_t* w, int vector) {
   return _mm256_cvtepi8_epi16(load128(w + 16 * vector));
 }
 
-// Requantizes and stores a tile all of whose columns exist. Values come by copy: the s8 stores could alias anything
-// behind a pointer.
+// Requantizes and stores a tile all of whose columns exist. Values come by copy: the s8 stores
+// could alias anything behind a pointer.
 template <int kRows, int kVectors>
-EDGECV_INLINE void store_tile(int8_t* out, int64_t stride, const float* multipliers, const Clamp& clamp,
-                              __m256i (&acc)[kRows][kVectors]) {
+EDGECV_INLINE void store_tile(int8_t* out, int64_t stride, const float* multipliers,
+                              const Clamp& clamp, __m256i (&acc)[kRows][kVectors]) {
   unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
     const __m256 multiplier = _mm256_loadu_ps(multipliers + 8 * v);
-    unroll<kRows>([&](auto r) __attribute__((always_inline)) { acc[r][v] = scale_round(acc[r][v], multiplier); });
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+      acc[r][v] = scale_round(acc[r][v], multiplier);
+    });
   });
   if constexpr (kVectors >= 2) {  // 16 columns of two rows at a time
     unroll<(kRows + 1) / 2>([&](auto pair) __attribute__((always_inline)) {
       constexpr int r = 2 * pair, s = r + 1 < kRows ? r + 1 : r;
-      const __m256i bytes =
-          clamp_bytes(pack_words(acc[r][0], acc[r][1], clamp), pack_words(acc[s][0], acc[s][1], clamp), clamp);
+      const __m256i bytes = clamp_bytes(pack_words(acc[r][0], acc[r][1], clamp),
+                                        pack_words(acc[s][0], acc[s][1], clamp), clamp);
       store128(out + r * stride, low_half(bytes));
       if constexpr (s != r) store128(out + s * stride, high_half(bytes));
     });
@@ -100,8 +102,8 @@ EDGECV_INLINE void store_tile(int8_t* out, int64_t stride, const float* multipli
     unroll<(kRows + 3) / 4>([&](auto quad) __attribute__((always_inline)) {
       constexpr int r = 4 * quad, left = kRows - r;
       constexpr int r1 = left > 1 ? r + 1 : r, r2 = left > 2 ? r + 2 : r, r3 = left > 3 ? r + 3 : r;
-      const __m256i bytes =
-          clamp_bytes(pack_words(acc[r][v], acc[r1][v], clamp), pack_words(acc[r2][v], acc[r3][v], clamp), clamp);
+      const __m256i bytes = clamp_bytes(pack_words(acc[r][v], acc[r1][v], clamp),
+                                        pack_words(acc[r2][v], acc[r3][v], clamp), clamp);
       const __m128i rows01 = low_half(bytes), rows23 = high_half(bytes);
       store64(rest + r * stride, rows01);
       if constexpr (left > 1) store_high64(rest + r1 * stride, rows01);
@@ -111,13 +113,15 @@ EDGECV_INLINE void store_tile(int8_t* out, int64_t stride, const float* multipli
   }
 }
 
-// The same for a panel with fewer columns, from sums in memory: rare, so plain, and out of line to keep its calls away
-// from the tile loop's registers.
-__attribute__((noinline)) void store_partial_tile(const Tile& t, const Panel& panel, const Clamp& clamp,
-                                                  const __m256i* sums, int rows, int vectors) {
+// The same for a panel with fewer columns, from sums in memory: rare, so plain, and out of line to
+// keep its calls away from the tile loop's registers.
+__attribute__((noinline)) void store_partial_tile(const Tile& t, const Panel& panel,
+                                                  const Clamp& clamp, const __m256i* sums, int rows,
+                                                  int vectors) {
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < vectors; ++v) {
-      const __m256i q = scale_round(sums[r * vectors + v], _mm256_loadu_ps(panel.multiplier + 8 * v));
+      const __m256i q =
+          scale_round(sums[r * vectors + v], _mm256_loadu_ps(panel.multiplier + 8 * v));
       const __m256i words = pack_words(q, q, clamp);
       const __m128i bytes = low_half(clamp_bytes(words, words, clamp));
       const int64_t columns = min_of(8, t.columns - 8 * v);
@@ -160,7 +164,9 @@ void gemm_tiles(Tile t, int64_t tiles, const Panel panel, const Clamp clamp) {
     } else {
       __m256i sums[kRows * kVectors];
       unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-        unroll<kVectors>([&](auto v) __attribute__((always_inline)) { sums[r * kVectors + v] = acc[r][v]; });
+        unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+          sums[r * kVectors + v] = acc[r][v];
+        });
       });
       store_partial_tile(t, panel, clamp, sums, kRows, kVectors);
     }

@@ -219,6 +219,28 @@ TEST(touches_only_what_it_was_given) {
   }
 }
 
+// Scratch of any alignment: nothing outside its bytes changes, and the bits are the same.
+TEST(scratch_may_have_any_alignment) {
+  const PreprocessSpec spec = make_spec(ResizeMode::kStretch, 57, 31);
+  const auto pixels = noise(3 * 60 * 41, 5);
+  const ImageView image = view_of(pixels, 60, 41);
+  const auto want = run(spec, image, OutputKind::kF32);
+  size_t needed = 0;
+  REQUIRE_EQ(preprocess_scratch_bytes(spec, 60, 41, &needed, nullptr), Status::kOk);
+  for (size_t offset = 0; offset < 64; ++offset) {
+    std::vector<uint8_t> memory(needed + 128, 0xA5), out(want.size());
+    const PreprocessOutput output = {OutputKind::kF32, out.data(), out.size(), 0.0f, 0};
+    REQUIRE_EQ(preprocess_run(spec, image, output, memory.data() + offset, needed, nullptr),
+               Status::kOk);
+    CHECK_ARRAYS(out.data(), want.data(), want.size());
+    size_t changed = 0;
+    for (size_t i = 0; i < memory.size(); ++i) {
+      changed += (i < offset || i >= offset + needed) && memory[i] != 0xA5;
+    }
+    CHECK_EQ(changed, size_t{0});
+  }
+}
+
 TEST(refuses_bad_specs) {
   using Change = void (*)(PreprocessSpec*);
   struct Case {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from types import ModuleType
 from typing import Callable
 
@@ -73,6 +74,17 @@ def test_halves_round_to_even() -> None:
     image = np.repeat(np.arange(8, dtype=np.uint8).reshape(1, 8, 1), 3, axis=2)
     got = Preprocess().quantize(image, 2.0, 0)[0, :, 0]
     assert got.tolist() == [0, 0, 1, 2, 2, 2, 3, 4]
+
+
+def test_the_scale_divides() -> None:
+    """All quotients of a grey level and a whole scale, halves among them, against exact fractions.
+
+    Multiplying by the reciprocal moves some halves: 91 / 14 is 6.5, 91 * f32(1 / 14) is not.
+    """
+    image = np.repeat(np.arange(256, dtype=np.uint8).reshape(1, 256, 1), 3, axis=2)
+    for scale in range(1, 256):
+        want = [min(127, round(Fraction(level, scale))) for level in range(256)]
+        assert Preprocess().quantize(image, scale, 0)[0, :, 1].tolist() == want
 
 
 def test_a_flat_picture_stays_flat() -> None:

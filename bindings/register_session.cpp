@@ -3,8 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <string>
-#include <utility>
+#include <cstring>
 #include <vector>
 
 #include "errors.h"
@@ -112,14 +111,25 @@ class Session {
     return result;
   }
 
-  // Runs and returns the output of every op, by op, stored layout and dtype.
-  std::vector<py::array> run_traced() {
+  // Runs and returns every graph input and the output of every op, in their order, stored layout and dtype.
+  py::tuple run_traced() {
     edgecv_model_info model = {};
     model.size = sizeof(model);
     edgecv_error error;
     check(edgecv_model_get_info(model_, &model, &error), error);
     Trace trace = {handle_, {}, EDGECV_STATUS_OK, {}};
-    std::vector<py::array> arrays;
+    py::list inputs, outputs;
+    for (uint32_t i = 0; i < model.input_count; ++i) {
+      edgecv_port_info port = {};
+      port.size = sizeof(port);
+      check(edgecv_model_input(model_, i, &port, &error), error);
+      py::array copy = empty_array(port.dtype, port.stored_dims, port.rank);
+      void* data = nullptr;
+      size_t bytes = 0;
+      check(edgecv_session_map_input(handle_, i, &data, &bytes, &error), error);
+      std::memcpy(copy.mutable_data(), data, bytes);
+      inputs.append(copy);
+    }
     for (uint32_t i = 0; i < model.op_count; ++i) {
       edgecv_op_info op = {};
       op.size = sizeof(op);
@@ -127,8 +137,9 @@ class Session {
       edgecv_tensor_info tensor = {};
       tensor.size = sizeof(tensor);
       check(edgecv_model_tensor(model_, op.output, &tensor, &error), error);
-      arrays.push_back(empty_array(tensor.dtype, tensor.dims, tensor.rank));
-      trace.places.push_back({op.output, arrays.back().mutable_data(), tensor.bytes, tensor.dtype});
+      py::array values = empty_array(tensor.dtype, tensor.dims, tensor.rank);
+      trace.places.push_back({op.output, values.mutable_data(), tensor.bytes, tensor.dtype});
+      outputs.append(values);
     }
     edgecv_status status;
     {
@@ -139,7 +150,7 @@ class Session {
     }
     check(status, error);
     check(trace.status, trace.error);
-    return arrays;
+    return py::make_tuple(inputs, outputs);
   }
 
   void set_timing(bool on) {

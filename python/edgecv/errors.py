@@ -29,3 +29,40 @@ class CalibrationError(Error):
 
 class DownloadError(Error):
     """A package file could not be fetched, or is not the pinned one."""
+
+
+class InputError(Error, ValueError):
+    """An argument has the wrong shape, name or value, or a float input holds a NaN."""
+
+
+class InputTypeError(InputError, TypeError):
+    """An array has a dtype the model does not take, or an argument is no array at all."""
+
+
+class FileError(Error, OSError):
+    """The operating system could not open, read or map a file."""
+
+
+class OutOfMemoryError(Error, MemoryError):
+    """There is not enough memory for the model or a run of it."""
+
+
+class StateError(Error, RuntimeError):
+    """Calls in the wrong order, or on a model that is closed."""
+
+
+_BY_STATUS = {
+    "invalid_argument": InputError,
+    "nan_input": InputError,
+    "io": FileError,
+    "out_of_memory": OutOfMemoryError,
+    "unsupported": UnsupportedModelError,
+    "wrong_state": StateError,
+}
+
+
+def from_status(status: str, text: str) -> Error:
+    """Return the exception for a status of the core (cpp/include/edgecv/edgecv.h) and its line of text."""
+    if status in ("not_ecv", "version", "truncated", "checksum", "corrupt", "limit"):
+        return FormatError(text, status)
+    return _BY_STATUS.get(status, Error)(text)

@@ -1,0 +1,499 @@
+"""Loading and running ``.ecv`` files. Needs numpy alone."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv import _core
+from edgecv.errors import InputError, InputTypeError, StateError
+
+Array = NDArray[Any]
+Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, int]
+Feed = Union[Array, Mapping[str, Array]]
+
+_DTYPES = {"f32": np.dtype(np.float32), "s8": np.dtype(np.int8), "s32": np.dtype(np.int32)}
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Of an int8 tensor: real = scale * (q - zero_point)."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a model.
+
+    ``shape`` is the shape of the ONNX graph, which ``Model.run`` takes and gives by default, as
+    float32. ``dtype`` is how the core stores the values, ``quantization`` set when that is int8.
+    Raw values have ``raw_shape``: axis i of ``shape`` is axis ``perm[i]`` of ``raw_shape``.
+    """
+
+    name: str
+    shape: Tuple[int, ...]
+    dtype: np.dtype[Any]
+    quantization: Optional[Quantization]
+    raw_shape: Tuple[int, ...]
+    perm: Tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OpInfo:
+    """One op of the file: the ONNX node's name, the op of docs/ops.md, tensor names.
+
+    ``steps`` are indices into ``Model.steps``; an op without steps is a view of its input.
+    """
+
+    name: str
+    op: str
+    inputs: Tuple[Optional[str], ...]
+    output: str
+    shape: Tuple[int, ...]
+    dtype: np.dtype[Any]
+    steps: Tuple[int, ...]
+    macs: int
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """One kernel call of the plan.
+
+    ``name`` and ``op`` are those of its op, ``macs`` multiply-adds of one run, ``scratch_bytes`` for
+    each thread, ``parallel`` whether several threads share it. ``milliseconds`` is the median that
+    ``Model.profile`` measured, 0 elsewhere.
+    """
+
+    name: str
+    op: str
+    kernel: str
+    family: str
+    isa: str
+    shape: Tuple[int, ...]
+    macs: int
+    packed_bytes: int
+    scratch_bytes: int
+    parallel: bool
+    milliseconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """Outcome of ``Model.verify``; ``str()`` is one line.
+
+    ``passed`` is False when a digest differs, or when the file holds none. ``op`` and ``kernel`` name
+    the first op that differs; the kernel is None for a view.
+    """
+
+    passed: bool
+    goldens: int
+    digests: int
+    failed: int
+    op: Optional[str]
+    kernel: Optional[str]
+    message: str
+
+    def __str__(self) -> str:
+        if self.passed:
+            return f"PASS: {self.digests} digests of {self.goldens} golden inputs"
+        if self.failed == 0:
+            return "NOTHING TO VERIFY: the file holds no golden inputs"
+        return f"FAIL: {self.failed} of {self.digests} digests differ; the first: {self.message}"
+
+
+def load(source: Source, *, threads: Optional[int] = None, isa: Optional[str] = None) -> Model:
+    """Load an ``.ecv`` file from a path, its bytes or an open file descriptor (which stays open).
+
+    threads: of one run; None: all CPUs this process may use.
+    isa: use kernels up to this instruction set ("reference", "avx2", ...); None: what the environment
+        variable EDGECV_FORCE_ISA says, or the best of this CPU.
+
+    Raises FormatError for a file that is damaged or none, FileError when it cannot be read,
+    InputError for a wrong ``threads`` or an unknown or absent ``isa``.
+    """
+    return Model(source, threads=threads, isa=isa)
+
+
+class Model:
+    """A loaded model; made by :func:`load`. Threads may share it. Use as a context manager or close().
+
+    Results are the same bits on every CPU and for every number of threads, up to the first float op.
+    """
+
+    def __init__(
+        self, source: Source, *, threads: Optional[int] = None, isa: Optional[str] = None
+    ) -> None:
+        core = _load(source, threads, isa)
+        self._core: Optional[_core.Model] = core
+        self._lock = threading.Lock()
+        self._free: List[_core.Session] = []
+        self._info = core.info()
+        self._ports = core.ports(True)
+        self._inputs = tuple(_port(port) for port in self._ports)
+        self._outputs = tuple(_port(port) for port in core.ports(False))
+        self._meta = core.meta()
+
+    @property
+    def inputs(self) -> Tuple[TensorInfo, ...]:
+        """The graph's inputs, in the order of the ONNX graph."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> Tuple[TensorInfo, ...]:
+        """The graph's outputs, in the order of the ONNX graph."""
+        return self._outputs
+
+    @property
+    def name(self) -> str:
+        """The graph's name."""
+        return self._meta.get("name", "")
+
+    @property
+    def meta(self) -> Dict[str, str]:
+        """What the file says about itself (docs/format.md, META)."""
+        return dict(self._meta)
+
+    @property
+    def labels(self) -> Optional[List[str]]:
+        """Class names in order, or None when the file holds none."""
+        labels = self._meta.get("labels")
+        return None if labels is None else labels.split("\n")
+
+    @property
+    def threads(self) -> int:
+        """Threads of one run."""
+        return int(self._info["threads"])
+
+    @property
+    def isa(self) -> str:
+        """The instruction set kernels were chosen for."""
+        return str(self._info["isa"])
+
+    @property
+    def arena_bytes(self) -> int:
+        """Memory for the activations of one run."""
+        return int(self._info["arena_bytes"])
+
+    @property
+    def info(self) -> Dict[str, Any]:
+        """Sizes and counts of the plan: file_bytes, packed_bytes, scratch_bytes, macs, ..."""
+        return dict(self._info)
+
+    @property
+    def steps(self) -> List[StepInfo]:
+        """The plan: one entry a kernel call, in order."""
+        core = self._open()
+        result = []
+        for index in range(self._info["steps"]):
+            step = core.step(index)
+            op = core.op(step["op"])
+            result.append(
+                StepInfo(
+                    name=op["name"],
+                    op=op["code"],
+                    kernel=step["kernel"],
+                    family=step["family"],
+                    isa=step["isa"],
+                    shape=core.tensor(step["output"])["shape"],
+                    macs=step["macs"],
+                    packed_bytes=step["packed_bytes"],
+                    scratch_bytes=step["scratch_bytes"],
+                    parallel=step["parallel"],
+                )
+            )
+        return result
+
+    @property
+    def ops(self) -> List[OpInfo]:
+        """The ops of the file, in the order they run."""
+        core = self._open()
+        tensors = [core.tensor(i) for i in range(self._info["tensors"])]
+        result = []
+        for index in range(self._info["ops"]):
+            op = core.op(index)
+            output = tensors[op["output"]]
+            result.append(
+                OpInfo(
+                    name=op["name"],
+                    op=op["code"],
+                    inputs=tuple(None if i is None else tensors[i]["name"] for i in op["inputs"]),
+                    output=output["name"],
+                    shape=output["shape"],
+                    dtype=_DTYPES[output["dtype"]],
+                    steps=tuple(range(op["first_step"], op["first_step"] + op["steps"])),
+                    macs=op["macs"],
+                )
+            )
+        return result
+
+    def run(self, x: Feed, *, raw: bool = False) -> Dict[str, Array]:
+        """Run once: one array for a model with one input, or a dict by input name.
+
+        Arrays are float of ``TensorInfo.shape``; outputs are float32 likewise (int32 where the model
+        gives indices). With ``raw``, inputs of the stored dtype have ``raw_shape`` (int8 inputs may
+        still be float of ``shape``), and outputs come as stored, in ``raw_shape``.
+
+        Raises InputError for a wrong name, shape, dtype or a NaN, naming what was expected.
+        """
+        arrays = self._arrays(x, raw)
+        with self._session() as session:
+            for index, (array, is_raw) in enumerate(arrays):
+                session.set_input(index, array, is_raw)
+            session.run()
+            return self._collect(session, raw)
+
+    def run_image(self, image: Any, *, raw: bool = False) -> Dict[str, Array]:
+        """Run on a picture, or a list of one for each batch entry, through the stored pre-processing.
+
+        image: a path (needs Pillow), or an array of shape [height, width, 3], RGB, uint8.
+        """
+        index = self._image_input()
+        batch = self._ports[index]["stored_shape"][0]
+        images = list(image) if isinstance(image, (list, tuple)) else [image]
+        if len(images) != batch:
+            raise InputError(
+                f"input {self._inputs[index].name!r} takes {batch} picture(s) a run, not {len(images)}"
+            )
+        pictures = [_picture(one) for one in images]
+        with self._session() as session:
+            for i, picture in enumerate(pictures):
+                session.set_image(index, i, picture)
+            session.run()
+            return self._collect(session, raw)
+
+    def preprocess_image(self, image: Any) -> NDArray[np.float32]:
+        """Return what ``run`` takes for a picture: float32 of the input's shape, before quantization.
+
+        image: as ``run_image``.
+        """
+        from edgecv.preprocess import Preprocess
+
+        index = self._image_input()
+        pre = Preprocess.from_spec(self._open().preprocess(self._ports[index]["preprocess"]))
+        images = list(image) if isinstance(image, (list, tuple)) else [image]
+        stored = np.stack([pre.apply(_picture(one)) for one in images])
+        info = self._inputs[index]
+        if stored.shape != info.raw_shape:
+            raise InputError(
+                f"input {info.name!r} takes {_text(info.raw_shape)}, the pictures give {_text(stored.shape)}"
+            )
+        return np.ascontiguousarray(stored.transpose(info.perm))
+
+    def example_inputs(self, seed: int = 0) -> Dict[str, NDArray[Any]]:
+        """Random inputs for ``run``: over the whole range of int8 inputs, in [-1, 1) for float ones."""
+        random = np.random.default_rng(seed)
+        feed: Dict[str, NDArray[Any]] = {}
+        for info in self._inputs:
+            if info.dtype == np.int32:
+                feed[info.name] = np.zeros(info.shape, np.int32)
+            elif info.quantization is None:
+                feed[info.name] = random.uniform(-1, 1, info.shape).astype(np.float32)
+            else:
+                q = random.integers(-128, 128, info.shape)
+                real = (q - info.quantization.zero_point) * np.float32(info.quantization.scale)
+                feed[info.name] = real.astype(np.float32)
+        return feed
+
+    def verify(self) -> VerifyReport:
+        """Run the golden inputs stored in the file and compare the digest of every op."""
+        report = self._open().verify()
+        return VerifyReport(
+            passed=report["failed"] == 0 and report["digests"] > 0,
+            goldens=report["goldens"],
+            digests=report["digests"],
+            failed=report["failed"],
+            op=report["name"],
+            kernel=report["kernel"],
+            message=report["text"],
+        )
+
+    def trace(self, x: Feed, *, raw: bool = False) -> Dict[str, Array]:
+        """Run once and return every activation by tensor name, in the stored layout.
+
+        int8 values are dequantized to float32 unless ``raw``, which also changes inputs as in ``run``.
+        """
+        core = self._open()
+        arrays = self._arrays(x, raw)
+        with self._session() as session:
+            for index, (array, is_raw) in enumerate(arrays):
+                session.set_input(index, array, is_raw)
+            inputs, outputs = session.run_traced()
+        ids = [port["tensor"] for port in self._ports]
+        ids += [core.op(index)["output"] for index in range(self._info["ops"])]
+        result: Dict[str, Array] = {}
+        for tensor_id, array in zip(ids, [*inputs, *outputs]):
+            tensor = core.tensor(tensor_id)
+            if array.dtype == np.int8 and not raw:
+                centred = array.astype(np.int32) - tensor["zero_point"]
+                array = centred.astype(np.float32) * np.float32(tensor["scale"])
+            result[tensor["name"]] = array
+        return result
+
+    def profile(self, x: Feed, runs: int = 20) -> List[StepInfo]:
+        """Return the steps with the median of their times over ``runs`` runs, after one more."""
+        if runs < 1:
+            raise InputError(f"runs is {runs}: it takes at least 1")
+        arrays = self._arrays(x, False)
+        times: List[Sequence[int]] = []
+        with self._session() as session:
+            session.set_timing(True)
+            try:
+                for _ in range(runs + 1):
+                    for index, (array, is_raw) in enumerate(arrays):
+                        session.set_input(index, array, is_raw)
+                    session.run()
+                    times.append(session.step_times())
+            finally:
+                session.set_timing(False)
+        medians = [statistics.median(step) / 1e6 for step in zip(*times[1:])]
+        return [replace(step, milliseconds=ms) for step, ms in zip(self.steps, medians)]
+
+    def close(self) -> None:
+        """Give the memory back; runs under way finish first. Afterwards only the properties of the
+        graph work.
+        """
+        with self._lock:
+            self._core = None
+            self._free.clear()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Model cannot be pickled or copied: load the file in each process")
+
+    def __repr__(self) -> str:
+        state = ", closed" if self._core is None else ""
+        return f"<edgecv.Model {self.name!r}, {self._info['ops']} ops, {self.isa}{state}>"
+
+    def _open(self) -> _core.Model:
+        core = self._core
+        if core is None:
+            raise StateError("the model is closed")
+        return core
+
+    @contextmanager
+    def _session(self) -> Iterator[_core.Session]:
+        """A session of one's own: a free one, or one more."""
+        core = self._open()
+        with self._lock:
+            session = self._free.pop() if self._free else None
+        if session is None:
+            session = _core.Session(core)
+        try:
+            yield session
+        finally:
+            with self._lock:
+                if self._core is not None:
+                    self._free.append(session)
+
+    def _collect(self, session: _core.Session, raw: bool) -> Dict[str, Array]:
+        return {info.name: session.get_output(i, raw) for i, info in enumerate(self._outputs)}
+
+    def _arrays(self, x: Feed, raw: bool) -> List[Tuple[Array, bool]]:
+        """The inputs in order, each with whether it is in the raw layout."""
+        if isinstance(x, Mapping):
+            names = [info.name for info in self._inputs]
+            unknown = [str(name) for name in x if name not in names]
+            missing = [name for name in names if name not in x]
+            if unknown or missing:
+                wrong = [f"unknown: {', '.join(map(repr, unknown))}"] if unknown else []
+                wrong += [f"missing: {', '.join(map(repr, missing))}"] if missing else []
+                raise InputError(f"the model's inputs are {', '.join(map(repr, names))}; {'; '.join(wrong)}")
+            return [_input(info, x[info.name], raw) for info in self._inputs]
+        if len(self._inputs) != 1:
+            listed = ", ".join(repr(info.name) for info in self._inputs)
+            raise InputError(f"the model has {len(self._inputs)} inputs: give a dict of {listed}")
+        return [_input(self._inputs[0], x, raw)]
+
+    def _image_input(self) -> int:
+        if len(self._inputs) != 1:
+            raise StateError(f"the model has {len(self._inputs)} inputs: run_image needs exactly one")
+        if self._ports[0]["preprocess"] < 0:
+            raise StateError(
+                f"the file holds no pre-processing for input {self._inputs[0].name!r}: "
+                "convert with preprocess=..., or call run()"
+            )
+        return 0
+
+
+def _load(source: Source, threads: Optional[int], isa: Optional[str]) -> _core.Model:
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise InputError(f"threads is {threads!r}: it takes a number of at least 1, or None")
+    count = min(threads or 0, 1 << 16)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _core.Model.load_bytes(source, count, isa, False)
+    if isinstance(source, int) and not isinstance(source, bool):
+        return _core.Model.load_fd(source, count, isa, False)
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fsencode(source)
+        if b"\0" in path:
+            raise InputError("the path holds a NUL character")
+        return _core.Model.load_path(path, count, isa, False)
+    raise InputTypeError(
+        f"a model is loaded from a path, bytes or a file descriptor, not {type(source).__name__}"
+    )
+
+
+def _port(port: Mapping[str, Any]) -> TensorInfo:
+    s8 = port["dtype"] == "s8"
+    return TensorInfo(
+        name=port["name"],
+        shape=port["shape"],
+        dtype=_DTYPES[port["dtype"]],
+        quantization=Quantization(port["scale"], port["zero_point"]) if s8 else None,
+        raw_shape=port["stored_shape"],
+        perm=port["perm"],
+    )
+
+
+def _text(shape: Sequence[int]) -> str:
+    return "[" + ", ".join(map(str, shape)) + "]"
+
+
+def _input(info: TensorInfo, value: Any, raw: bool) -> Tuple[Array, bool]:
+    """The array as the core takes it, and whether it is in the raw layout."""
+    array = np.asarray(value)
+    floating = array.dtype.kind == "f"
+    as_stored = raw and not (info.dtype == np.int8 and floating)
+    shape = info.raw_shape if as_stored else info.shape
+    if as_stored or info.dtype == np.int32:
+        wanted = info.dtype
+        fits = array.dtype == wanted or (wanted == np.float32 and floating)
+    else:
+        wanted = np.dtype(np.float32)
+        fits = floating
+    if not fits or array.shape != shape:
+        what = InputError if fits else InputTypeError
+        raise what(
+            f"input {info.name!r} takes {wanted} of shape {_text(shape)}, "
+            f"not {array.dtype} of shape {_text(array.shape)}"
+        )
+    return np.require(array, wanted, ["C", "A"]), as_stored
+
+
+def _picture(image: Any) -> NDArray[np.uint8]:
+    if isinstance(image, (str, os.PathLike)):
+        from edgecv.images import read_image
+
+        return read_image(image)
+    array = np.asarray(image)
+    if array.dtype != np.uint8:
+        raise InputTypeError(f"a picture is uint8 of shape [height, width, 3], RGB, not {array.dtype}")
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise InputError(
+            f"a picture is uint8 of shape [height, width, 3], RGB, not of shape {_text(array.shape)}"
+        )
+    return np.ascontiguousarray(array)

@@ -5,8 +5,9 @@ Each runtime is a process of its own. All processes of a model are alive at the 
 a few inferences each in turn, A B C C B A A B C ..., with a short pause between, so that a slow
 drift or a noisy neighbour hits all alike. Everything runs at batch 1 and one thread by default.
 
-Reported: minimum and median wall time, and the median CPU time, which at one thread is what an
-idle machine would show even when other programs share the cores.
+Reported: minimum, median and 95th percentile of wall time, and minimum and median of CPU time.
+When other programs share the cores, wall times say little; at one thread CPU time still shows about
+what an idle machine would. The load average is printed with the result.
 
 Writes latency-tN.md and latency-tN.json (N threads) into ``--out``. Needs
 ``benchmarks/peers/setup.sh``.
@@ -149,19 +150,22 @@ def measure(folder: Path, model: str, names: list[str], options: argparse.Namesp
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return the result as Markdown; the ratios say how many times slower than edgecv int8."""
+    """Return the result as Markdown, times in ms; a ratio above 1 is slower than edgecv int8."""
+    shown = ("min_ms", "p50_ms", "p95_ms", "cpu_min_ms", "cpu_p50_ms")
+    compared = ("min_ms", "p50_ms", "cpu_min_ms", "cpu_p50_ms")
+    words = {"min_ms": "min", "p50_ms": "p50", "p95_ms": "p95"}
+    words.update({"cpu_min_ms": "CPU min", "cpu_p50_ms": "CPU p50"})
     lines = []
     for model, rows in result.items():
         ours = rows.get(OURS, {})
-        lines += [f"| {model} | min ms | p50 ms | p95 ms | CPU p50 ms | min / ours | p50 / ours |"]
-        lines += ["|---|---|---|---|---|---|---|"]
+        header = [model, *(words[key] for key in shown), *(f"{words[k]} / ours" for k in compared)]
+        lines += ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
         for name, row in rows.items():
             if "error" in row:
-                lines.append(f"| {name} | {row['error']} | | | | | |")
+                lines.append(f"| {name} | {row['error']} |" + " |" * (len(header) - 2))
                 continue
-            cells = [f"{row[key]:.2f}" for key in ("min_ms", "p50_ms", "p95_ms", "cpu_p50_ms")]
-            for key in ("min_ms", "p50_ms"):
-                cells.append(f"{row[key] / ours[key]:.2f}" if key in ours else "-")
+            cells = [f"{row[key]:.2f}" for key in shown]
+            cells += [f"{row[key] / ours[key]:.2f}" if key in ours else "-" for key in compared]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)

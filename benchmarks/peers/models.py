@@ -89,12 +89,16 @@ def _make_ecv(model: zoo.ZooModel, folder: Path, calibration: scoresets.ScoreSet
     for path in (int8, fp32):
         path.unlink(missing_ok=True)
     convert = getattr(edgecv, "convert", None)
-    if convert is None:
+    if not callable(convert):
         _say(f"SKIPPED: this edgecv cannot convert, so {model.name} has no .ecv files")
         return
     _say(f"converting {model.name} with edgecv")
-    convert(str(source), str(fp32))
-    convert(str(source), str(int8), inputs(model, calibration), method="minmax")
+    try:
+        convert(str(source), str(fp32), preprocess=model.preprocess)
+        arrays = inputs(model, calibration)
+        convert(str(source), str(int8), arrays, preprocess=model.preprocess, method="minmax")
+    except edgecv.Error as error:
+        _say(f"SKIPPED: edgecv could not convert {model.name}: {error}")
 
 
 def _say(text: str) -> None:

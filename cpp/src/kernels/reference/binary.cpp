@@ -44,46 +44,56 @@ void find_operands(const BinaryProblem& p, const Operands& operands, const T** a
   *b = static_cast<const T*>(p.b_constant != nullptr ? p.b_constant : operands.in[next]);
 }
 
+struct Add {
+  static float of(float a, float b) { return a + b; }
+};
+struct Sub {
+  static float of(float a, float b) { return a - b; }
+};
+struct Mul {
+  static float of(float a, float b) { return a * b; }
+};
+struct Div {
+  static float of(float a, float b) { return a / b; }
+};
+
+// A copy of the problem: the output could alias the original, whose fields would then be read again
+// for every element.
+template <typename Op>
+void row_s8(const BinaryProblem p, const int8_t* a, int64_t a_step, const int8_t* b, int64_t b_step,
+            int8_t* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float fa = static_cast<float>(a[i * a_step] - p.a_zero_point) * p.ma;
+    const float fb = static_cast<float>(b[i * b_step] - p.b_zero_point) * p.mb;
+    y[i] = quantize_rounded(Op::of(fa, fb), p.out_zero_point, p.lo, p.hi);
+  }
+}
+
+template <>
+void row_s8<Mul>(const BinaryProblem p, const int8_t* a, int64_t a_step, const int8_t* b,
+                 int64_t b_step, int8_t* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t product = (a[i * a_step] - p.a_zero_point) * (b[i * b_step] - p.b_zero_point);
+    y[i] = requantize(product, p.ma, p.out_zero_point, p.lo, p.hi);
+  }
+}
+
 int run_s8(const void* problem, const Operands& operands, int64_t begin, int64_t end, void*) {
   const auto& p = *static_cast<const BinaryProblem*>(problem);
   const int8_t *a_base, *b_base;
   find_operands(p, operands, &a_base, &b_base);
   const int64_t a_step = p.a_stride[p.rank - 1];
   const int64_t b_step = p.b_stride[p.rank - 1];
+  auto* row = row_s8<Add>;
+  if (p.op == BinaryOp::kSub) row = row_s8<Sub>;
+  if (p.op == BinaryOp::kMul) row = row_s8<Mul>;
   for (int64_t item = begin; item < end; ++item) {
     const Span span = span_at(p, item);
-    const int8_t* a = a_base + span.a;
-    const int8_t* b = b_base + span.b;
-    int8_t* y = static_cast<int8_t*>(operands.out) + span.out;
-    for (int64_t i = 0; i < span.count; ++i) {
-      const int32_t da = a[i * a_step] - p.a_zero_point;
-      const int32_t db = b[i * b_step] - p.b_zero_point;
-      float value;
-      if (p.op == BinaryOp::kMul) {
-        value = static_cast<float>(da * db) * p.ma;
-      } else {
-        const float fa = static_cast<float>(da) * p.ma;
-        const float fb = static_cast<float>(db) * p.mb;
-        value = p.op == BinaryOp::kAdd ? fa + fb : fa - fb;
-      }
-      y[i] = quantize_rounded(value, p.out_zero_point, p.lo, p.hi);
-    }
+    row(p, a_base + span.a, a_step, b_base + span.b, b_step,
+        static_cast<int8_t*>(operands.out) + span.out, span.count);
   }
   return 0;
 }
-
-struct AddF32 {
-  static float of(float a, float b) { return a + b; }
-};
-struct SubF32 {
-  static float of(float a, float b) { return a - b; }
-};
-struct MulF32 {
-  static float of(float a, float b) { return a * b; }
-};
-struct DivF32 {
-  static float of(float a, float b) { return a / b; }
-};
 
 template <typename Op>
 void row_f32(const float* a, int64_t a_step, const float* b, int64_t b_step, float* y,
@@ -99,10 +109,10 @@ int run_f32(const void* problem, const Operands& operands, int64_t begin, int64_
   const auto& p = *static_cast<const BinaryProblem*>(problem);
   const float *a_base, *b_base;
   find_operands(p, operands, &a_base, &b_base);
-  auto* row = row_f32<AddF32>;
-  if (p.op == BinaryOp::kSub) row = row_f32<SubF32>;
-  if (p.op == BinaryOp::kMul) row = row_f32<MulF32>;
-  if (p.op == BinaryOp::kDiv) row = row_f32<DivF32>;
+  auto* row = row_f32<Add>;
+  if (p.op == BinaryOp::kSub) row = row_f32<Sub>;
+  if (p.op == BinaryOp::kMul) row = row_f32<Mul>;
+  if (p.op == BinaryOp::kDiv) row = row_f32<Div>;
   for (int64_t item = begin; item < end; ++item) {
     const Span span = span_at(p, item);
     row(a_base + span.a, p.a_stride[p.rank - 1], b_base + span.b, p.b_stride[p.rank - 1],

@@ -117,6 +117,65 @@ void conv_f32_depthwise(const ConvProblem& p, const Operands& operands, int64_t 
   }
 }
 
+// GCC and Clang turn this into the vector registers of any target; plain arrays they keep in
+// memory.
+typedef float Float4 __attribute__((vector_size(16)));
+
+// One tap: acc[t][j] += sum over i of from[t][i] * w[i][j].
+template <int32_t kPixels>
+inline void add_tap(const float* const* from, const float* w, int32_t depth,
+                    Float4 (&acc)[kPixels][2]) {
+  for (int32_t i = 0; i < depth; ++i) {
+    Float4 low, high;
+    memcpy(&low, w + i * kTileChannels, sizeof(low));
+    memcpy(&high, w + i * kTileChannels + 4, sizeof(high));
+    for (int32_t t = 0; t < kPixels; ++t) {
+      const float value = from[t][i];
+      acc[t][0] += value * low;
+      acc[t][1] += value * high;
+    }
+  }
+}
+
+// The operands of one tile of channels, and of the group it belongs to.
+struct ConvTileF32 {
+  const float* x;      // first pixel, first channel of the group
+  float* y;            // first pixel, first channel of the tile
+  const float* w;      // packed weights
+  const float* bias;   // kTileChannels
+  const float* zeros;  // a row of the group's input channels
+  int32_t channels;    // of the tile, at most kTileChannels
+};
+
+template <Direction kDirection, int32_t kPixels>
+void conv_f32_tile(const ConvProblem& p, const ConvTileF32& tile, int64_t first) {
+  const int32_t group_in = p.in_c / p.groups;
+  Pixel at[kPixels];
+  Float4 acc[kPixels][2];
+  for (int32_t t = 0; t < kPixels; ++t) {
+    at[t] = pixel_at(p, first + t);
+    memcpy(acc[t], tile.bias, sizeof(acc[t]));
+  }
+  const float* w = tile.w;
+  for (int32_t kh = 0; kh < p.kernel_h; ++kh) {
+    for (int32_t kw = 0; kw < p.kernel_w; ++kw) {
+      const float* from[kPixels];
+      for (int32_t t = 0; t < kPixels; ++t) {
+        const int64_t pixel = input_pixel<kDirection>(p, at[t], kh, kw);
+        from[t] = pixel < 0 ? tile.zeros : tile.x + pixel * p.in_stride;
+      }
+      add_tap<kPixels>(from, w, group_in, acc);
+      w += static_cast<int64_t>(group_in) * kTileChannels;
+    }
+  }
+  for (int32_t t = 0; t < kPixels; ++t) {
+    float values[kTileChannels];
+    memcpy(values, acc[t], sizeof(values));
+    float* to = tile.y + (first + t) * p.out_stride;
+    for (int32_t j = 0; j < tile.channels; ++j) to[j] = clamp_f32(values[j], p.lo_f, p.hi_f);
+  }
+}
+
 template <Direction kDirection>
 int conv_f32_run(const void* problem, const Operands& operands, int64_t begin, int64_t end,
                  void* scratch) {
@@ -125,55 +184,30 @@ int conv_f32_run(const void* problem, const Operands& operands, int64_t begin, i
     conv_f32_depthwise<kDirection>(p, operands, begin, end);
     return 0;
   }
-  const auto* x = static_cast<const float*>(operands.in[0]);
-  auto* y = static_cast<float*>(operands.out);
   const auto* packed = static_cast<const float*>(operands.packed);
-  const int32_t group_in = p.in_c / p.groups;
   const int32_t group_out = p.out_c / p.groups;
   const int32_t group_tiles = conv_f32_group_tiles(p);
   const int64_t tile_floats = conv_f32_tile_floats(p);
   const float* biases = packed + p.groups * group_tiles * tile_floats;
   const int64_t pixels = static_cast<int64_t>(p.batch) * p.out_h * p.out_w;
   const int64_t pixel_tiles = conv_f32_pixel_tiles(p);
-  const auto* zeros = static_cast<const float*>(scratch);
   memset(scratch, 0, conv_f32_scratch_bytes(problem));
   for (int64_t item = begin; item < end; ++item) {
-    const int64_t tile = item / pixel_tiles;
+    const int64_t index = item / pixel_tiles;
+    const int64_t group = index / group_tiles;
+    const int32_t channel = static_cast<int32_t>(index % group_tiles) * kTileChannels;
+    ConvTileF32 tile;
+    tile.x = static_cast<const float*>(operands.in[0]) + group * (p.in_c / p.groups);
+    tile.y = static_cast<float*>(operands.out) + group * group_out + channel;
+    tile.w = packed + index * tile_floats;
+    tile.bias = biases + index * kTileChannels;
+    tile.zeros = static_cast<const float*>(scratch);
+    tile.channels = group_out - channel < kTileChannels ? group_out - channel : kTileChannels;
     const int64_t first = item % pixel_tiles * kTilePixels;
-    const int32_t group = static_cast<int32_t>(tile / group_tiles);
-    const int32_t channel = static_cast<int32_t>(tile % group_tiles) * kTileChannels;
-    // A tile that reaches beyond the last pixel computes that pixel several times and stores it
-    // once.
-    Pixel at[kTilePixels];
-    float acc[kTilePixels][kTileChannels];
-    for (int32_t t = 0; t < kTilePixels; ++t) {
-      at[t] = pixel_at(p, first + t < pixels ? first + t : pixels - 1);
-      for (int32_t j = 0; j < kTileChannels; ++j) acc[t][j] = biases[tile * kTileChannels + j];
-    }
-    const float* w = packed + tile * tile_floats;
-    for (int32_t kh = 0; kh < p.kernel_h; ++kh) {
-      for (int32_t kw = 0; kw < p.kernel_w; ++kw) {
-        const float* from[kTilePixels];
-        for (int32_t t = 0; t < kTilePixels; ++t) {
-          const int64_t pixel = input_pixel<kDirection>(p, at[t], kh, kw);
-          from[t] =
-              pixel < 0 ? zeros : x + pixel * p.in_stride + static_cast<int64_t>(group) * group_in;
-        }
-        for (int32_t i = 0; i < group_in; ++i) {
-          for (int32_t t = 0; t < kTilePixels; ++t) {
-            const float value = from[t][i];
-            for (int32_t j = 0; j < kTileChannels; ++j) acc[t][j] += value * w[j];
-          }
-          w += kTileChannels;
-        }
-      }
-    }
-    for (int32_t t = 0; t < kTilePixels && first + t < pixels; ++t) {
-      float* to =
-          y + (first + t) * p.out_stride + static_cast<int64_t>(group) * group_out + channel;
-      for (int32_t j = 0; j < kTileChannels && channel + j < group_out; ++j) {
-        to[j] = clamp_f32(acc[t][j], p.lo_f, p.hi_f);
-      }
+    if (first + kTilePixels <= pixels) {
+      conv_f32_tile<kDirection, kTilePixels>(p, tile, first);
+    } else {
+      for (int64_t i = first; i < pixels; ++i) conv_f32_tile<kDirection, 1>(p, tile, i);
     }
   }
   return 0;

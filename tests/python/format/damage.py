@@ -163,7 +163,9 @@ def bad_files(golden: Dict[str, bytes]) -> Dict[str, bytes]:
     edit("corrupt__section_twice", mlp, lambda f: f.sections.insert(1, f.sections[0]))
     edit("corrupt__sections_swapped", mlp, lambda f: f.sections.insert(1, f.sections.pop(2)))
     bad["corrupt__sections_overlap"] = raw(mlp, 64 + 32 + 8, "Q", 384)
-    bad["corrupt__section_offset_wraps"] = raw(mlp, 64 + 9 * 32 + 16, "Q", 2**64 - 64)
+    extra = File(mlp)
+    extra.sections.append(Section("xtra", 0, b"", 0))
+    bad["corrupt__section_end_wraps"] = raw(extra.join(), 64 + 10 * 32 + 16, "Q", 2**64 - 64)
     bad["corrupt__count_does_not_fit_size"] = raw(mlp, 64 + 2 * 32 + 28, "I", 3)
     bad["corrupt__padding_not_zero"] = raw(mlp, len(mlp) - 1, "B", 1)
     # Strings and meta.
@@ -221,9 +223,11 @@ def bad_files(golden: Dict[str, bytes]) -> Dict[str, bytes]:
     edit("corrupt__port_names_a_constant", mlp, lambda f: f.put("PORT", 1, 8, "I", 2))
     edit("corrupt__no_output", mlp, lambda f: f["PORT"].data.__delitem__(slice(40, 80)))
     edit("corrupt__output_is_the_input", mlp, lambda f: f.put("PORT", 1, 8, "I", 0))
-    edit(
-        "corrupt__outputs_before_inputs", mlp, lambda f: f["PORT"].data.extend(f["PORT"].data[:40])
-    )
+
+    def swap_ports(f: File) -> None:
+        f["PORT"].data = f["PORT"].data[40:] + f["PORT"].data[:40]
+
+    edit("corrupt__outputs_before_inputs", mlp, swap_ports)
     edit("corrupt__preprocess_of_another_size", convnet, lambda f: f.put("PREP", 0, 20, "i", 5))
     edit("corrupt__preprocess_std_zero", convnet, lambda f: f.put("PREP", 0, 48, "f", 0.0))
     edit("limit__preprocess_side", convnet, lambda f: f.put("PREP", 0, 12, "ii", 8193, 8193))
@@ -259,7 +263,7 @@ def bad_files(golden: Dict[str, bytes]) -> Dict[str, bytes]:
     op_int("corrupt__slice_beyond_the_input", s8ops, 18, 1, 2)
     op_int("corrupt__slice_step_zero", s8ops, 18, 8, 0)
     op_int("corrupt__pad_outside_the_output", s8ops, 19, 2, 2)
-    op_int("corrupt__perm_twice", s8ops, 21, 0, 0)
+    op_int("corrupt__perm_twice", s8ops, 21, 2, 3)
     constant("corrupt__resize_index_negative", s8ops, 22, 1, 0, "i", -1)
     constant("corrupt__resize_index_behind_the_image", s8ops, 22, 3, 1, "i", 3)
     constant("corrupt__resize_weight", s8ops, 22, 2, 0, "i", 2049)

@@ -5,8 +5,10 @@
 #define EDGECV_TESTS_CPP_KERNELS_RUN_KERNEL_H_
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -50,10 +52,10 @@ inline std::vector<std::pair<int64_t, int64_t>> split_work(int64_t items, int64_
   return ranges;
 }
 
-// `pieces` 1 runs all work at once. Nothing but `error` and a crash tells of a broken rule; the
-// caller compares `out`.
+// `pieces` 1 runs all work at once; `threaded` gives every piece a thread of its own. Nothing but
+// `error` and a crash tells of a broken rule; the caller compares `out`.
 inline KernelResult run_kernel(const edgecv::kernels::Kernel& kernel, const Case& c, int64_t pieces,
-                               Draw& draw) {
+                               Draw& draw, bool threaded = false) {
   const void* problem = c.problem();
   KernelResult result;
   const auto place = [&draw] {
@@ -92,11 +94,26 @@ inline KernelResult run_kernel(const edgecv::kernels::Kernel& kernel, const Case
     return result;
   }
   const size_t scratch_bytes = kernel.scratch_bytes != nullptr ? kernel.scratch_bytes(problem) : 0;
-  GuardedBytes scratch(scratch_bytes, GuardedBytes::Place::kEnd, 64);
   const edgecv::kernels::Operands operands = {in.data(), out.data(), packed.data()};
-  for (const auto& [begin, end] : split_work(items, pieces, draw)) {
-    fill_garbage(scratch.data(), std::min<size_t>(scratch_bytes, 1 << 14), draw.next());
-    result.status |= kernel.run(problem, operands, begin, end, scratch.data());
+  const auto ranges = split_work(items, pieces, draw);
+  const auto run_range = [&](size_t i, GuardedBytes& scratch) {
+    fill_garbage(scratch.data(), std::min<size_t>(scratch_bytes, 1 << 14), kCanarySeed + i);
+    return kernel.run(problem, operands, ranges[i].first, ranges[i].second, scratch.data());
+  };
+  if (threaded) {
+    std::vector<std::thread> threads;
+    std::atomic<int> status{0};
+    for (size_t i = 0; i < ranges.size(); ++i) {
+      threads.emplace_back([&, i] {
+        GuardedBytes scratch(scratch_bytes, GuardedBytes::Place::kEnd, 64);
+        status |= run_range(i, scratch);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    result.status = status;
+  } else {
+    GuardedBytes scratch(scratch_bytes, GuardedBytes::Place::kEnd, 64);
+    for (size_t i = 0; i < ranges.size(); ++i) result.status |= run_range(i, scratch);
   }
   result.out.assign(out.data(), out.data() + c.out_bytes);
   return result;

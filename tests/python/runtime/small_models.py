@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 import numpy as np
 
 from edgecv.format.writer import write
+from edgecv.golden import golden_records
 from edgecv.graph.ir import Graph, Node, Port, Value
 
 INF = float("inf")
@@ -84,20 +86,21 @@ class Builder:
         return write(self.graph, **{"meta": {}, "preprocess": {}, **options})
 
 
-def small_builder(batch: int = 1) -> Builder:
-    """A net with a residual, a concat, views and a softmax, all s8: image [batch, 3, 16, 16] to scores [batch, 10]."""
+def small_builder(batch: int = 1, side: int = 16) -> Builder:
+    """A net with a residual, a concat, views and a softmax, all s8: image [batch, 3, side, side] to scores [batch, 10]."""
     b = Builder()
-    x = b.input("image", (batch, 16, 16, 3), (0, 3, 1, 2), scale=1 / 64, zero_point=-5)
+    half, quarter = side // 2, side // 4
+    x = b.input("image", (batch, side, side, 3), (0, 3, 1, 2), scale=1 / 64, zero_point=-5)
     stem = b.conv("stem", x, 16, stride=2, lo=3)
     depthwise = b.conv("depthwise", stem, 16, groups=16)
     mixed = b.op("Add", "residual", [stem, depthwise], b.graph.values[stem].shape, ma=0.75, mb=0.5, lo=-128, hi=127)
     point = b.conv("point", mixed, 24, kernel=1)
-    joined = b.op("Concat", "joined", [point, mixed], (batch, 8, 8, 40), axis=3)
-    pooled = b.op("MaxPool2d", "pooled", [joined], (batch, 4, 4, 40), kernel_h=2, kernel_w=2, stride_h=2,
+    joined = b.op("Concat", "joined", [point, mixed], (batch, half, half, 40), axis=3)
+    pooled = b.op("MaxPool2d", "pooled", [joined], (batch, quarter, quarter, 40), kernel_h=2, kernel_w=2, stride_h=2,
                   stride_w=2, dilation_h=1, dilation_w=1, pad_top=0, pad_left=0, pad_bottom=0, pad_right=0)  # fmt: skip
-    part = b.op("Slice", "part", [pooled], (batch, 4, 4, 20), start=[0, 0, 0, 1], step=[1, 1, 1, 2])
+    part = b.op("Slice", "part", [pooled], (batch, quarter, quarter, 20), start=[0, 0, 0, 1], step=[1, 1, 1, 2])
     mean = b.op("ReduceMean", "mean", [part], (batch, 1, 1, 20), first_axis=1, last_axis=2, lo=-128, hi=127,
-                m=float(np.float32(1 / 16)))  # fmt: skip
+                m=float(np.float32(1 / quarter**2)))  # fmt: skip
     flat = b.op("Reshape", "flat", [mean], (batch, 20))
     logits = b.fully_connected("logits", flat, 10)
     scores = b.softmax("scores", logits)
@@ -106,6 +109,44 @@ def small_builder(batch: int = 1) -> Builder:
     return b
 
 
-def small_file(**options: Any) -> bytes:
-    """The file of small_builder()."""
-    return small_builder().file(**options)
+def file_with_goldens(builder: Builder, seeds: Sequence[int] = (1, 2)) -> bytes:
+    """The builder's file with the digests of the reference kernels."""
+    return builder.file(goldens=golden_records(builder.graph, builder.file(), list(seeds)))
+
+
+def small_file() -> bytes:
+    """The file of small_builder(), 16 x 16 pixels; tests/data/runtime/small.ecv is its copy."""
+    return file_with_goldens(small_builder())
+
+
+def wide_file() -> bytes:
+    """The same net on 96 x 96 pixels, worth more than one thread; tests/data/runtime/wide.ecv is its copy."""
+    return file_with_goldens(small_builder(side=96))
+
+
+def float_builder() -> Builder:
+    """A float net with a quantized middle: x [1, 4, 6, 6] to y, of f32, s8 and f32 ops."""
+    b = Builder(seed=2)
+    x = b.input("x", (1, 6, 6, 4), (0, 3, 1, 2), dtype="f32")
+    w = b.constant("w", b.random.normal(size=(4, 3, 3, 4)) / 6, "f32")
+    conv = b.op("Conv2d", "conv", [x, w, ""], (1, 6, 6, 4), "f32", stride_h=1, stride_w=1, dilation_h=1, dilation_w=1,
+                pad_top=1, pad_left=1, pad_bottom=1, pad_right=1, groups=1, lo=-INF, hi=6.0)  # fmt: skip
+    act = b.op("Unary", "act", [conv], (1, 6, 6, 4), "f32", function="silu", alpha=0.0, beta=0.0)
+    q = b.op("Quantize", "q", [act], (1, 6, 6, 4), q={"scale": 0.03125, "zero_point": -60})
+    point = b.conv("point", q, 8, kernel=1)
+    moved = b.op("Transpose", "moved", [point], (1, 8, 6, 6), perm=[0, 3, 1, 2])
+    y = b.op("Dequantize", "y", [moved], (1, 8, 6, 6), "f32")
+    b.output("y", y, (0, 1, 2, 3))
+    return b
+
+
+def write_data() -> None:
+    """Writes the copies the C++ tests read."""
+    folder = Path(__file__).resolve().parents[2] / "data" / "runtime"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in (("small", small_file()), ("wide", wide_file()), ("float", file_with_goldens(float_builder()))):
+        (folder / f"{name}.ecv").write_bytes(data)
+
+
+if __name__ == "__main__":
+    write_data()

@@ -1,0 +1,208 @@
+// The pool: every item once, leases, fork, floating-point environment.
+#include "runtime/thread_pool.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cfenv>
+#include <vector>
+
+#include "check.h"
+#include "runtime/fp_env.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define EDGECV_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define EDGECV_TSAN 1
+#endif
+#endif
+
+using edgecv::runtime::kMaxThreads;
+using edgecv::runtime::ThreadLease;
+
+namespace {
+
+struct Limit {  // more threads than the CPUs of a small machine
+  explicit Limit(int n) { edgecv::runtime::set_thread_limit_for_tests(n); }
+  ~Limit() { edgecv::runtime::set_thread_limit_for_tests(0); }
+};
+
+struct Count {
+  std::vector<std::atomic<int>> seen;
+  std::atomic<int> in_use[kMaxThreads];
+  std::atomic<int> clashes{0};
+  std::atomic<int> threads_seen{0};
+  explicit Count(size_t items) : seen(items) {
+    for (auto& value : seen) value = 0;
+    for (auto& value : in_use) value = 0;
+  }
+};
+
+void count_items(void* context, int thread, int64_t begin, int64_t end) {
+  Count* count = static_cast<Count*>(context);
+  if (count->in_use[thread]++ != 0) ++count->clashes;
+  for (int64_t i = begin; i < end; ++i) ++count->seen[static_cast<size_t>(i)];
+  --count->in_use[thread];
+}
+
+// By what float addition does: fegetround() of glibc looks at the x87 unit on x86.
+bool rounds_to_nearest() {
+  const volatile float one = 1.0f, quarter_step = 0x1p-25f;
+  const volatile float up = one + quarter_step, down = -one - quarter_step;
+  return up == 1.0f && down == -1.0f;
+}
+
+void check_every_item_once(int threads, size_t items) {
+  Count count(items);
+  ThreadLease lease(threads);
+  lease.parallel_for(static_cast<int64_t>(items), count_items, &count);
+  for (size_t i = 0; i < items; ++i) CHECK_EQ(count.seen[i].load(), 1);
+  CHECK_EQ(count.clashes.load(), 0);
+}
+
+}  // namespace
+
+TEST(every_item_once) {
+  const Limit limit(4);
+  for (const int threads : {1, 2, 3, 4}) {
+    for (const size_t items : {1u, 2u, 3u, 7u, 16u, 17u, 1000u}) check_every_item_once(threads, items);
+  }
+}
+
+TEST(many_small_steps) {
+  const Limit limit(4);
+  ThreadLease lease(4);
+  std::atomic<int64_t> sum{0};
+  for (int i = 0; i < 5000; ++i) {
+    lease.parallel_for(
+        8,
+        [](void* context, int, int64_t begin, int64_t end) {
+          *static_cast<std::atomic<int64_t>*>(context) += end - begin;
+        },
+        &sum);
+  }
+  CHECK_EQ(sum.load(), int64_t{40000});
+}
+
+TEST(steps_after_the_workers_went_to_sleep) {
+  const Limit limit(3);
+  for (int i = 0; i < 20; ++i) {
+    ThreadLease lease(3);
+    check_every_item_once(1, 5);
+    usleep(1000);  // longer than workers spin
+    Count count(100);
+    lease.parallel_for(100, count_items, &count);
+    for (const auto& seen : count.seen) CHECK_EQ(seen.load(), 1);
+  }
+}
+
+TEST(a_second_lease_works_alone) {
+  const Limit limit(4);
+  ThreadLease first(4);
+  CHECK_EQ(first.threads(), 4);
+  {
+    ThreadLease second(4);
+    CHECK_EQ(second.threads(), 1);
+    Count count(10);
+    second.parallel_for(10, count_items, &count);
+    for (const auto& seen : count.seen) CHECK_EQ(seen.load(), 1);
+  }
+  Count count(10);
+  first.parallel_for(10, count_items, &count);
+  for (const auto& seen : count.seen) CHECK_EQ(seen.load(), 1);
+}
+
+TEST(never_more_threads_than_the_mask) {
+  const int available = edgecv::runtime::available_threads();
+  CHECK(available >= 1 && available <= kMaxThreads);
+  ThreadLease lease(available + 5);
+  CHECK_EQ(lease.threads(), available);
+}
+
+TEST(two_threads_use_the_pool_in_turns) {
+  const Limit limit(2);
+  const auto work = [](void*) -> void* {
+    for (int i = 0; i < 300; ++i) {
+      ThreadLease lease(2);
+      Count count(9);
+      lease.parallel_for(9, count_items, &count);
+      for (const auto& seen : count.seen) CHECK_EQ(seen.load(), 1);
+    }
+    return nullptr;
+  };
+  pthread_t other;
+  REQUIRE_EQ(pthread_create(&other, nullptr, work, nullptr), 0);
+  work(nullptr);
+  pthread_join(other, nullptr);
+}
+
+TEST(workers_round_to_nearest_whatever_their_starter_does) {
+  const Limit limit(8);
+  const int saved = std::fegetround();
+  std::fesetround(FE_UPWARD);
+  CHECK(!rounds_to_nearest());
+  struct Modes {
+    std::atomic<int> other{0}, workers{0};
+  } modes;
+  {
+    ThreadLease lease(8);  // starts workers that no test before has started
+    lease.parallel_for(
+        64,
+        [](void* context, int thread, int64_t, int64_t) {
+          Modes* seen = static_cast<Modes*>(context);
+          if (thread == 0) {
+            usleep(200);  // leave some to the workers
+            return;
+          }
+          ++seen->workers;
+          if (!rounds_to_nearest()) ++seen->other;
+        },
+        &modes);
+  }
+  std::fesetround(saved);
+  CHECK(modes.workers.load() > 0);
+  CHECK_EQ(modes.other.load(), 0);
+}
+
+TEST(the_callers_environment_comes_back) {
+  const int saved = std::fegetround();
+  std::fesetround(FE_DOWNWARD);
+  CHECK(!rounds_to_nearest());
+  {
+    const edgecv::runtime::FpEnvScope scope;
+    CHECK(rounds_to_nearest());
+  }
+  CHECK(!rounds_to_nearest());
+  CHECK_EQ(std::fegetround(), FE_DOWNWARD);
+  std::fesetround(saved);
+}
+
+TEST(a_forked_child_runs) {
+#if defined(EDGECV_TSAN)
+  SKIP("ThreadSanitizer refuses new threads after a fork");
+#endif
+  const Limit limit(2);
+  check_every_item_once(2, 50);
+  for (const bool inside : {false, true}) {  // fork while this thread holds the pool, too
+    ThreadLease lease(inside ? 2 : 1);
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      Count count(50);
+      lease.parallel_for(50, count_items, &count);
+      ThreadLease own(2);
+      own.parallel_for(50, count_items, &count);
+      bool good = own.threads() == 2;
+      for (const auto& seen : count.seen) good = good && seen.load() == 2;
+      _exit(good ? 0 : 1);
+    }
+    REQUIRE(child > 0);
+    int status = -1;
+    REQUIRE_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+  }
+  check_every_item_once(2, 50);
+}

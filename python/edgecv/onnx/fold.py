@@ -108,6 +108,12 @@ class Folder:
             return
         if node.op_type in ("Shape", "Size") and self._fold_shape(node):
             return
+        if node.op_type == "CastLike" and tensors[node.input[0]].data is not None:
+            # Only the type of the second input matters.
+            target = tensors[node.input[1]].elem_type
+            node = helper.make_node(
+                "Cast", [node.input[0]], list(node.output), name=node.name, to=target
+            )
         types = self._infer(node)
         if self._foldable(node, types) and self._evaluate(node):
             return
@@ -164,10 +170,49 @@ class Folder:
             inferred = shape_inference.infer_node_outputs(
                 schema, node, types, data, None, self._imports, self._ir_version
             )
+            found = [self._info(inferred.get(name)) for name in node.output]
+            by_function = schema.has_function or schema.has_context_dependent_function
+            if found[0].shape is None and by_function:
+                found = self._infer_body(node)
         except Exception as error:
             _LOG.debug("no types for node %s (%s): %s", node.name, node.op_type, error)
             return unknown
-        return [self._info(inferred.get(name)) for name in node.output]
+        return found
+
+    def _infer_body(self, node: Any) -> List[TensorInfo]:
+        """Types of an op that ONNX defines by a function without a rule of its own.
+
+        The function is run on zeros: what it computes is thrown away, its shapes are kept.
+        """
+        tensors = self.result.tensors
+        feeds = {}
+        for name in dict.fromkeys(item for item in node.input if item):
+            info = tensors[name]
+            kind = helper.tensor_dtype_to_np_dtype(info.elem_type)
+            feeds[name] = np.zeros(info.shape or (), kind) if info.data is None else info.data
+        names = [name for name in node.output if name]
+        with np.errstate(all="ignore"):
+            results = ReferenceEvaluator(self._model_of(node, names)).run(names, feeds)
+        found = {}
+        for name, result in zip(names, results):
+            kind = helper.np_dtype_to_tensor_dtype(np.asarray(result).dtype)
+            found[name] = TensorInfo(int(kind), tuple(np.shape(result)))
+        return [found.get(name, TensorInfo(0, None)) for name in node.output]
+
+    def _model_of(self, node: Any, outputs: List[str]) -> Any:
+        """A model of one node."""
+        tensors = self.result.tensors
+        inputs = [
+            helper.make_tensor_value_info(name, tensors[name].elem_type, tensors[name].shape)
+            for name in dict.fromkeys(node.input)
+            if name
+        ]
+        results = [helper.make_tensor_value_info(name, 0, None) for name in outputs]
+        return helper.make_model(
+            helper.make_graph([node], "one", inputs, results),
+            opset_imports=self._imports,
+            ir_version=self._ir_version,
+        )
 
     @staticmethod
     def _info(inferred: Any) -> TensorInfo:
@@ -192,18 +237,7 @@ class Folder:
         tensors = self.result.tensors
         names = [name for name in dict.fromkeys(node.input) if name]
         outputs = [name for name in node.output if name]
-        graph = helper.make_graph(
-            [node],
-            "fold",
-            [
-                helper.make_tensor_value_info(name, tensors[name].elem_type, tensors[name].shape)
-                for name in names
-            ],
-            [helper.make_tensor_value_info(name, 0, None) for name in outputs],
-        )
-        model = helper.make_model(
-            graph, opset_imports=self._imports, ir_version=self._ir_version
-        )
+        model = self._model_of(node, outputs)
         feeds = {name: tensors[name].data for name in names}
         try:
             with np.errstate(all="ignore"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Callable, Sequence, Tuple
+from typing import Callable, Dict, Sequence, Tuple
 
 from edgecv.graph.ir import Graph
 from edgecv.graph.passes.declutter.canonicalize_gemm import canonicalize_gemm
@@ -21,6 +21,7 @@ from edgecv.graph.passes.declutter.fuse_silu import fuse_silu
 from edgecv.graph.passes.declutter.remove_identities import remove_identities
 from edgecv.graph.passes.declutter.resolve_windows import resolve_windows
 from edgecv.graph.passes.declutter.simplify_arithmetic import simplify_arithmetic
+from edgecv.graph.passes.declutter.trim_outputs import trim_outputs
 from edgecv.graph.passes.declutter.upgrade_opset import upgrade_opset
 from edgecv.graph.passes.lower.cancel_moves import cancel_moves
 from edgecv.graph.passes.lower.fuse_bias import fuse_bias
@@ -32,6 +33,7 @@ _LOG = logging.getLogger("edgecv")
 Pass = Callable[[Graph], Result]
 
 DECLUTTER: Tuple[Pass, ...] = (
+    trim_outputs,
     upgrade_opset,
     resolve_windows,
     remove_identities,
@@ -64,8 +66,7 @@ def declutter(graph: Graph) -> Graph:
     The result is still expressible as ONNX. Raises UnsupportedModelError that lists every node
     which cannot be lowered.
     """
-    run(graph, DECLUTTER)
-    check(graph)
+    check(graph, run(graph, DECLUTTER))
     return graph
 
 
@@ -76,15 +77,20 @@ def lower(graph: Graph) -> Graph:
     return lowered
 
 
-def run(graph: Graph, passes: Sequence[Pass]) -> None:
-    """Runs passes in order, again and again until none changes the graph."""
+def run(graph: Graph, passes: Sequence[Pass]) -> Dict[str, str]:
+    """Runs passes in order, again and again until none changes the graph.
+
+    Returns node name -> why a pass left it alone, of the last round.
+    """
     for _ in range(_MOST_ROUNDS):
         changed = False
+        refusals: Dict[str, str] = {}
         for one in passes:
             result = one(graph)
             changed |= result.changed
-            for refusal in result.refusals:
-                _LOG.debug("%s leaves %s", one.__name__, refusal)
+            for name, reason in result.refusals:
+                _LOG.debug("%s leaves %s: %s", one.__name__, name, reason)
+                refusals.setdefault(name, reason)
         if not changed:
-            return
+            return refusals
     raise AssertionError(f"the passes over {graph.name!r} do not come to an end")

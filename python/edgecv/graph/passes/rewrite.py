@@ -20,14 +20,14 @@ UNKNOWN_SHAPE: Shape = (-1,)
 
 @dataclass
 class Result:
-    """What a pass did: whether the graph changed, and why it left candidates alone."""
+    """What a pass did: whether the graph changed, and (node name, reason) of candidates left alone."""
 
     changed: bool = False
-    refusals: List[str] = field(default_factory=list)
+    refusals: List[Tuple[str, str]] = field(default_factory=list)
 
     def refuse(self, node: Node, reason: str) -> None:
         """Records that a candidate was left alone."""
-        self.refusals.append(f"{node.name}: {reason}")
+        self.refusals.append((node.name, reason))
 
 
 class View:

@@ -6,6 +6,7 @@ Cases:
 2. Constant B, another C: the Gemm without C, then Add (of C times beta).
 3. B computed: Transpose, MatMul, Mul by alpha, Add of C times beta, as needed.
 4. MatMul of a matrix by a constant matrix -> Gemm.
+5. MatMul with a vector -> MatMul with a matrix between two Reshapes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from edgecv.graph.passes.rewrite import (
     constant,
     floats,
     input_name,
+    ints,
     known,
     replace,
     shape_of,
@@ -32,6 +34,9 @@ def canonicalize_gemm(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
     for node in list(graph.nodes):
+        if node.op == "MatMul" and known(graph, node) and _with_vector(graph, node):
+            result.changed = True
+            continue
         if node.op == "MatMul" and known(graph, node) and _is_matrix_product(graph, node):
             node.op, node.attrs = "Gemm", {}
         if node.op != "Gemm" or not known(graph, node) or _canonical(graph, node):
@@ -41,6 +46,34 @@ def canonicalize_gemm(graph: Graph) -> Result:
     if result.changed:
         graph.drop_unused()
     return result
+
+
+def _with_vector(graph: Graph, node: Node) -> bool:
+    a, b = (shape_of(graph, name) for name in node.inputs)
+    if len(a) != 1 and len(b) != 1:
+        return False
+    nodes: List[Node] = []
+    wide_a = (1, *a) if len(a) == 1 else a
+    wide_b = (*b, 1) if len(b) == 1 else b
+    for index, (name, shape) in enumerate(zip(node.inputs, (wide_a, wide_b))):
+        data = constant(graph, name)
+        if shape == shape_of(graph, name):
+            continue
+        if data is not None:
+            node.inputs[index] = floats(graph, name, data.reshape(shape))
+            continue
+        node.inputs[index] = activation(graph, f"{name}.matrix", shape)
+        target = ints(graph, f"{node.name}.shape", shape)
+        reshape = Node("Reshape", f"{node.name}.reshape{index}", [name, target], [node.inputs[index]])
+        nodes.append(reshape)
+    output = node.outputs[0]
+    full = (*np.broadcast_shapes(wide_a[:-2], wide_b[:-2]), wide_a[-2], wide_b[-1])
+    product = activation(graph, f"{output}.matrix", full)
+    back = ints(graph, f"{node.name}.shape", shape_of(graph, output))
+    nodes.append(Node("MatMul", node.name, list(node.inputs), [product]))
+    nodes.append(Node("Reshape", f"{node.name}.reshape", [product, back], [output]))
+    replace(graph, node, nodes)
+    return True
 
 
 def _is_matrix_product(graph: Graph, node: Node) -> bool:

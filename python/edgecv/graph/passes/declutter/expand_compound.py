@@ -5,13 +5,15 @@ Cases:
 2. InstanceNormalization, GroupNormalization -> Reshape, LayerNormalization, Reshape, Mul, Add.
 3. ReduceSum -> ReduceMean times the count. ReduceL1, ReduceL2, ReduceSumSquare,
    ReduceLogSum, ReduceLogSumExp -> their definitions by ReduceSum.
-4. ReduceMax over the image, dims kept -> GlobalMaxPool; ReduceMin the same between two Neg.
+4. ReduceMax over neighbouring axes -> GlobalMaxPool of them as an image; ReduceMin the same
+   between two Neg. ArgMin -> ArgMax of -x.
 5. Ceil -> -floor(-x).
+6. RMSNormalization, LpNormalization (p 2) -> their definitions.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
@@ -39,7 +41,7 @@ class _Builder:
         self.x, self.shape = node.inputs[0], shape_of(graph, node.inputs[0])
         self.nodes: List[Node] = []
 
-    def add(self, op: str, *inputs: str, shape: Optional[Shape] = None, **attrs: object) -> str:
+    def add(self, op: str, *inputs: str, shape: Optional[Shape] = None, **attrs: Any) -> str:
         """Adds a node; its output has the shape of the first input unless given."""
         name = f"{self.node.name}.{op.lower()}{len(self.nodes)}"
         dims = shape_of(self.graph, inputs[0]) if shape is None else shape
@@ -193,15 +195,55 @@ def _reduce_sum(b: _Builder) -> str:
 
 def _reduce_extreme(b: _Builder) -> str:
     axes = _axes(b)
-    if len(b.shape) not in (3, 4) or axes != list(range(2, len(b.shape))):
-        return "the axes are not those of the image"
-    pooled_shape = (*b.shape[:2], *(1 for _ in b.shape[2:]))
-    x = b.add("Neg", b.x) if b.node.op == "ReduceMin" else b.x
-    result = b.add("GlobalMaxPool", x, shape=pooled_shape)
-    if b.node.op == "ReduceMin":
+    if not axes or axes != list(range(axes[0], axes[-1] + 1)):
+        return "the axes are computed, empty or not neighbours"
+    before, over, after = (
+        int(np.prod(dims, dtype=np.int64))
+        for dims in (b.shape[: axes[0]], b.shape[axes[0] : axes[-1] + 1], b.shape[axes[-1] + 1 :])
+    )
+    low = b.node.op == "ReduceMin"
+    x = b.add("Neg", b.x) if low else b.x
+    if axes != list(range(2, len(b.shape))) or len(b.shape) not in (3, 4):
+        rows = b.reshape(x, (before, over, after))
+        x = b.add("Transpose", rows, shape=(before, after, over), perm=[0, 2, 1])
+    shape = shape_of(b.graph, x)
+    result = b.add("GlobalMaxPool", x, shape=(*shape[:2], *(1 for _ in shape[2:])))
+    if low:
         result = b.add("Neg", result)
-    if not b.node.attrs.get("keepdims", 1):
-        b.reshape(result, shape_of(b.graph, b.node.outputs[0]))
+    b.reshape(result, shape_of(b.graph, b.node.outputs[0]))
+    return ""
+
+
+def _argmin(b: _Builder) -> str:
+    b.add("ArgMax", b.add("Neg", b.x), **b.node.attrs)
+    return ""
+
+
+def _mean_square(b: _Builder, axes: List[int]) -> str:
+    square = b.add("Mul", b.x, b.x)
+    shape = tuple(1 if axis in axes else size for axis, size in enumerate(b.shape))
+    name = ints(b.graph, f"{b.node.name}.axes", axes)
+    return b.add("ReduceMean", square, name, shape=shape, keepdims=1)
+
+
+def _rms_norm(b: _Builder) -> str:
+    if constant(b.graph, b.node.inputs[1]) is None:
+        return "the scale is computed"
+    first = normal_axis(int(b.node.attrs.get("axis", -1)), len(b.shape))
+    mean = _mean_square(b, list(range(first, len(b.shape))))
+    epsilon = b.number(float(b.node.attrs.get("epsilon", 1e-5)))
+    root = b.add("Sqrt", b.add("Add", mean, epsilon))
+    b.add("Mul", b.add("Div", b.x, root), b.node.inputs[1])
+    return ""
+
+
+def _lp_normalization(b: _Builder) -> str:
+    axis = normal_axis(int(b.node.attrs.get("axis", -1)), len(b.shape))
+    if int(b.node.attrs.get("p", 2)) != 2:
+        return "p is not 2"
+    total = b.add("Mul", _mean_square(b, [axis]), b.number(float(b.shape[axis])))
+    # A vector of zeros stays one.
+    b.add("Div", b.x, b.add("Clip", b.add("Sqrt", total), b.number(1e-12)))
     return ""
 
 
@@ -216,4 +258,7 @@ _RULES: Dict[str, Callable[[_Builder], str]] = {
     **{op: _reduce_sum for op in _SUMS},
     "ReduceMax": _reduce_extreme,
     "ReduceMin": _reduce_extreme,
+    "ArgMin": _argmin,
+    "RMSNormalization": _rms_norm,
+    "LpNormalization": _lp_normalization,
 }

@@ -2,7 +2,7 @@
 
 Cases:
 1. Split -> one Slice an output.
-2. DepthToSpace (DCR, CRD) and SpaceToDepth -> Reshape, Transpose, Reshape.
+2. DepthToSpace and SpaceToDepth (DCR, CRD) -> Reshape, Transpose, Reshape.
 3. Gather by constant indices that rise evenly (a scalar also) -> Slice, and Reshape for a scalar;
    by at most 64 other indices -> Slices and Concat.
 4. Expand and Tile of an activation, at most 64 copies an axis -> Concat.
@@ -138,7 +138,8 @@ def _space_to_depth(graph: Graph, node: Node, result: Result) -> bool:
     n, c, h, w = shape_of(graph, x)
     b = int(node.attrs["blocksize"])
     split = build.reshape(x, (n, c, h // b, b, w // b, b))
-    moved = build.transpose(split, (0, 3, 5, 1, 2, 4))
+    crd = node.attrs.get("mode", "DCR") == "CRD"
+    moved = build.transpose(split, (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4))
     return build.finish(build.reshape(moved, (n, c * b * b, h // b, w // b)))
 
 
@@ -147,8 +148,8 @@ def _gather(graph: Graph, node: Node, result: Result) -> bool:
     shape = shape_of(graph, x)
     axis = normal_axis(int(node.attrs.get("axis", 0)), len(shape))
     data = constant(graph, node.inputs[1])
-    if data is None or data.ndim > 1:
-        result.refuse(node, "the indices are computed or not a list")
+    if data is None:
+        result.refuse(node, "the indices are computed")
         return False
     indices = [normal_axis(int(item), shape[axis]) for item in data.reshape(-1)]
     steps = {b - a for a, b in zip(indices, indices[1:])}
@@ -160,7 +161,7 @@ def _gather(graph: Graph, node: Node, result: Result) -> bool:
     else:
         result.refuse(node, f"{len(indices)} indices do not rise evenly")
         return False
-    if data.ndim == 0:
+    if data.ndim != 1:
         part = build.reshape(part, shape_of(graph, node.outputs[0]))
     return build.finish(part)
 

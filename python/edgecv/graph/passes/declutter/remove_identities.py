@@ -9,7 +9,9 @@ Cases:
 6. Add/Sub of 0 and Mul/Div by 1 by a constant that does not broadcast the other operand; Pow 1.
 7. Clip without bounds; AveragePool and MaxPool of one pixel with stride 1 and no padding.
 
-A graph output that is fed by a graph input or constant keeps its node.
+8. Reduce* without axes that is told to do nothing then.
+
+A graph output that is fed by a graph input or constant keeps its node, as Identity.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ import numpy as np
 from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes.rewrite import (
     Result,
-    View,
     constant,
     input_name,
     known,
@@ -42,11 +43,14 @@ def remove_identities(graph: Graph) -> Result:
             continue
         fixed = source in {port.value for port in graph.inputs} or constant(graph, source) is not None
         if fixed and any(port.value == node.outputs[0] for port in graph.outputs):
+            if node.op != "Identity":
+                node.op, node.inputs, node.attrs = "Identity", [source], {}
+                result.changed = True
             continue
         replace_uses(graph, node.outputs[0], source)
         gone.append(node)
     remove(graph, gone)
-    result.changed = bool(gone)
+    result.changed |= bool(gone)
     if result.changed:
         graph.drop_unused()
     return result
@@ -62,8 +66,12 @@ def _source(graph: Graph, node: Node, result: Result) -> Optional[str]:
         return None
     same_shape = shape_of(graph, first) == shape_of(graph, node.outputs[0])
     if node.op == "Dropout":
-        if len(node.outputs) > 1 and View(graph).readers(node.outputs[1]):
-            result.refuse(node, "the mask of Dropout is read")
+        training = input_name(node, 2)
+        if training and not np.array_equal(constant(graph, training), np.array(False)):
+            result.refuse(node, "it is in training mode")
+            return None
+        if len(node.outputs) > 1:
+            result.refuse(node, "its mask is read")
             return None
         return first
     if node.op in ("Cast", "CastLike"):
@@ -80,6 +88,12 @@ def _source(graph: Graph, node: Node, result: Result) -> Optional[str]:
         return first if same_shape and _moves_nothing(graph, node) else None
     if node.op in ("Add", "Sub", "Mul", "Div", "Pow"):
         return _neutral(graph, node)
+    if node.op.startswith("Reduce") and node.attrs.get("noop_with_empty_axes", 0):
+        axes = input_name(node, 1)
+        given = constant(graph, axes)
+        # ReduceL1, ReduceSumSquare and so on still compute on each element.
+        plain = node.op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")
+        return first if plain and (not axes or (given is not None and not given.size)) else None
     if node.op == "Clip":
         return first if not input_name(node, 1) and not input_name(node, 2) else None
     if node.op in ("AveragePool", "MaxPool") and len(node.outputs) == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Mapping, Optional
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node
@@ -10,7 +10,7 @@ from edgecv.graph.passes.lower import conv, elementwise, matmul, move, normalize
 from edgecv.graph.passes.lower.context import Lowering
 from edgecv.graph.passes.lower.layout import Layout
 from edgecv.graph.passes.lower.rule import Rule, Rules
-from edgecv.graph.passes.rewrite import UNKNOWN_SHAPE, shape_of
+from edgecv.graph.passes.rewrite import UNKNOWN_SHAPE, constant, shape_of
 
 RULES: Rules = {
     op: rule
@@ -43,19 +43,25 @@ _INSTEAD: Dict[str, str] = {
 }
 
 
-def unsupported(graph: Graph) -> List[str]:
-    """One line for each node of a decluttered graph that has no lowering, in graph order."""
+def unsupported(graph: Graph, refusals: Optional[Mapping[str, str]] = None) -> List[str]:
+    """One line for each node of a decluttered graph that has no lowering, in graph order.
+
+    ``refusals``: node name -> why a pass could not rewrite it, told for ops that have no rule.
+    """
     lines = []
     for node in graph.nodes:
         reasons = _reasons(graph, node)
+        if reasons and node.op not in RULES and node.name in (refusals or {}):
+            reasons = [(refusals or {})[node.name]]
         if reasons:
             lines.append(_line(graph, node, reasons))
     return lines
 
 
-def check(graph: Graph) -> None:
+def check(graph: Graph, refusals: Optional[Mapping[str, str]] = None) -> None:
     """Raises one UnsupportedModelError that lists every node of a graph that cannot be lowered."""
-    lines = unsupported(graph)
+    lines = unsupported(graph, refusals)
+    count = f"{len(lines)} node{'s are' if len(lines) != 1 else ' is'} not supported"
     for port in graph.inputs:
         if graph.values[port.value].dtype != "f32":
             dtype = graph.values[port.value].dtype
@@ -64,9 +70,8 @@ def check(graph: Graph) -> None:
         if graph.values[port.value].is_constant:
             lines.append(f"output {port.name!r} is constant; supported: computed outputs")
     if lines:
-        count = f"{len(lines)} node{'s' if len(lines) > 1 else ''}"
         raise UnsupportedModelError(
-            f"the model cannot be lowered: {count} not supported\n"
+            f"the model cannot be lowered: {count}\n"
             + "\n".join(f"  {line}" for line in lines)
         )
 
@@ -80,7 +85,10 @@ def _reasons(graph: Graph, node: Node) -> List[str]:
         return []  # the node that made the unknown shape is listed
     if any(shape_of(graph, name) == UNKNOWN_SHAPE for name in node.outputs[:1]):
         return ["its output shape is not known"]
-    shapes = [shape_of(graph, name) for name in (*names, *node.outputs[:1])]
+    computed = [name for name in names if constant(graph, name) is None]
+    if not computed:
+        return ["all of its inputs are constant, and it could not be computed beforehand"]
+    shapes = [shape_of(graph, name) for name in (*computed, *node.outputs[:1])]
     if any(0 in shape for shape in shapes):
         return ["a tensor is empty"]
     if any(len(shape) > 8 for shape in shapes):

@@ -7,13 +7,28 @@ import statistics
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Iterator, List, Mapping, NoReturn, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecv import _core
 from edgecv.errors import InputError, InputTypeError, StateError
+
+if TYPE_CHECKING:
+    from edgecv.preprocess import Preprocess
 
 Array = NDArray[Any]
 Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, int]
@@ -167,6 +182,14 @@ class Model:
         """Class names in order, or None when the file holds none."""
         labels = self._meta.get("labels")
         return None if labels is None else labels.split("\n")
+
+    @property
+    def preprocess(self) -> Optional[Preprocess]:
+        """How a picture becomes the first input, or None when the file does not say."""
+        from edgecv.preprocess import Preprocess
+
+        index = self._ports[0]["preprocess"]
+        return None if index < 0 else Preprocess.from_spec(self._open().preprocess(index))
 
     @property
     def threads(self) -> int:

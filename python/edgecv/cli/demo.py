@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         return _demo(Path(folder), args.cache)
 
 
-def _demo(folder: Path, cache: "str | None") -> int:
+def _demo(folder: Path, cache: str | None) -> int:
     import edgecv
     from edgecv import zoo
 
@@ -76,13 +76,13 @@ def _demo(folder: Path, cache: "str | None") -> int:
     return 0
 
 
-def _figures(files: "dict[str, Path]", onnx: Path) -> None:
+def _figures(files: dict[str, Path], onnx: Path) -> None:
     """Sizes and latency, fp32 and int8 taking turns."""
     import edgecv
 
     print("5. sizes and latency on this machine, one thread, taking turns")
     models = {name: edgecv.load(path, threads=1) for name, path in files.items()}
-    times: "dict[str, list[float]]" = {name: [] for name in models}
+    times: dict[str, list[float]] = {name: [] for name in models}
     feeds = {name: model.example_inputs(seed=1) for name, model in models.items()}
     for _ in range(RUNS):
         for name, model in models.items():

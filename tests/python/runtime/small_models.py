@@ -131,7 +131,7 @@ def float_builder() -> Builder:
     w = b.constant("w", b.random.normal(size=(4, 3, 3, 4)) / 6, "f32")
     conv = b.op("Conv2d", "conv", [x, w, ""], (1, 6, 6, 4), "f32", stride_h=1, stride_w=1, dilation_h=1, dilation_w=1,
                 pad_top=1, pad_left=1, pad_bottom=1, pad_right=1, groups=1, lo=-INF, hi=6.0)  # fmt: skip
-    act = b.op("Unary", "act", [conv], (1, 6, 6, 4), "f32", function="silu", alpha=0.0, beta=0.0)
+    act = b.op("Unary", "act", [conv], (1, 6, 6, 4), "f32", function=7, alpha=0.0, beta=0.0)
     q = b.op("Quantize", "q", [act], (1, 6, 6, 4), q={"scale": 0.03125, "zero_point": -60})
     point = b.conv("point", q, 8, kernel=1)
     moved = b.op("Transpose", "moved", [point], (1, 8, 6, 6), perm=[0, 3, 1, 2])

@@ -20,7 +20,7 @@ from edgecv.onnx.load import ModelSource, load_model, onnx, opset_of
 _T = onnx.TensorProto
 _FLOATS = frozenset((_T.FLOAT, _T.FLOAT16, _T.DOUBLE, _T.BFLOAT16))
 _DTYPES: Dict[int, str] = {
-    **{elem: "f32" for elem in _FLOATS},
+    **dict.fromkeys(_FLOATS, "f32"),
     _T.INT8: "s8",
     _T.UINT8: "u8",
     _T.INT32: "s32",

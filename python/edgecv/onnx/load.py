@@ -9,10 +9,13 @@ from typing import Any, Union
 from edgecv.errors import Error, FormatError
 
 try:
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped, unused-ignore]
+
     import onnx
-    from google.protobuf.message import DecodeError
 except ImportError as error:  # pragma: no cover - depends on the environment
     raise Error("reading ONNX needs the onnx package: pip install edgecv[convert]") from error
+
+__all__ = ["ModelSource", "load_model", "onnx", "opset_of"]
 
 ModelSource = Union[str, "os.PathLike[str]", bytes, Any]
 
@@ -55,7 +58,7 @@ def _parse(data: bytes, where: str) -> Any:
     return proto
 
 
-def _finish(proto: Any, where: str, folder: "Path | None") -> Any:
+def _finish(proto: Any, where: str, folder: Path | None) -> Any:
     if not proto.HasField("graph") or not proto.graph.output:
         raise FormatError(f"{where}: is not an ONNX model, or is truncated (no graph outputs)")
     versions = [entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")]
@@ -78,7 +81,7 @@ def _finish(proto: Any, where: str, folder: "Path | None") -> Any:
     return proto
 
 
-def _load_external_data(proto: Any, where: str, folder: "Path | None") -> None:
+def _load_external_data(proto: Any, where: str, folder: Path | None) -> None:
     from onnx import external_data_helper
 
     external = [

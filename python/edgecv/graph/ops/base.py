@@ -84,7 +84,8 @@ def to_s8(real: Array, zero_point: int, lo: int, hi: int) -> Array:
     """clamp(rint(real) + zero_point, lo, hi) of f32 values."""
     need(real.dtype == np.float32, "arithmetic left f32")
     rounded = np.rint(real.astype(np.float64)) + zero_point
-    return np.clip(rounded, lo, hi).astype(np.int8)
+    q: Array = np.clip(rounded, lo, hi).astype(np.int8)
+    return q
 
 
 def requantize(acc: Array, multiplier: Any, node: Node, output: Value) -> Array:
@@ -105,7 +106,7 @@ def check_range(node: Node, dtype: str) -> None:
     lo, hi = node.attrs["lo"], node.attrs["hi"]
     need(lo <= hi, f"lo {lo} exceeds hi {hi}")
     if dtype == "s8":
-        need(-128 <= lo and hi <= 127, f"lo {lo}, hi {hi} leave s8")
+        need(lo >= -128 and hi <= 127, f"lo {lo}, hi {hi} leave s8")
 
 
 def broadcast(a: Shape, b: Shape) -> Shape:

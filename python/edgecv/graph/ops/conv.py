@@ -57,8 +57,8 @@ def _check(node: Node, values: Operands, output: Value) -> Tuple[Shape, Shape]:
 def _infer_conv(node: Node, values: Operands, output: Value) -> Shape:
     x, w = _check(node, values, output)
     attrs = node.attrs
-    oh = (x[1] + attrs["pad_top"] + attrs["pad_bottom"] - (w[1] - 1) * attrs["dilation_h"] - 1)
-    ow = (x[2] + attrs["pad_left"] + attrs["pad_right"] - (w[2] - 1) * attrs["dilation_w"] - 1)
+    oh = x[1] + attrs["pad_top"] + attrs["pad_bottom"] - (w[1] - 1) * attrs["dilation_h"] - 1
+    ow = x[2] + attrs["pad_left"] + attrs["pad_right"] - (w[2] - 1) * attrs["dilation_w"] - 1
     need(oh >= 0 and ow >= 0, "the kernel is larger than the padded image")
     return (x[0], oh // attrs["stride_h"] + 1, ow // attrs["stride_w"] + 1, w[0])
 

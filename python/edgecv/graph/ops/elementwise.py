@@ -68,7 +68,7 @@ def _run_prelu(node: Node, values: Operands, arrays: Arrays, output: Value) -> A
 
 def _infer_lookup(node: Node, values: Operands, output: Value) -> Shape:
     table = present(values, 1)
-    need(table.is_constant and table.shape == (256,) and table.dtype == "s8", "table is not s8[256]")
+    need(table.is_constant and table.shape == (256,) and table.dtype == "s8", "bad table")
     return present(values, 0).shape
 
 

@@ -43,7 +43,7 @@ def _run_concat(node: Node, values: Operands, arrays: Arrays, output: Value) -> 
 
 def _infer_slice(node: Node, values: Operands, output: Value) -> Shape:
     x, start, step = present(values, 0).shape, node.attrs["start"], node.attrs["step"]
-    need(len(start) == len(step) == len(x) == len(output.shape), "start and step must have x's rank")
+    need(len(start) == len(step) == len(x) == len(output.shape), "bad rank of start or step")
     for axis, size in enumerate(output.shape):
         need(start[axis] >= 0 and step[axis] >= 1, "start or step out of range")
         need(start[axis] + (size - 1) * step[axis] < x[axis], "the slice leaves x")
@@ -99,23 +99,23 @@ def _run_transpose(node: Node, values: Operands, arrays: Arrays, output: Value) 
     return np.ascontiguousarray(array(arrays, 0).transpose(node.attrs["perm"]))
 
 
-_ONE = {dtype: (1, 1) for dtype in _ANY}
+_ONE = dict.fromkeys(_ANY, (1, 1))
 OPS = (
     OpDef(
         "Concat",
-        {dtype: ("axis",) for dtype in _ANY},
-        {dtype: (1, 1 << 16) for dtype in _ANY},
+        dict.fromkeys(_ANY, ("axis",)),
+        dict.fromkeys(_ANY, (1, 1 << 16)),
         _infer_concat,
         _run_concat,
     ),
-    OpDef("Slice", {d: ("start", "step") for d in _ANY}, _ONE, _infer_slice, _run_slice),
+    OpDef("Slice", dict.fromkeys(_ANY, ("start", "step")), _ONE, _infer_slice, _run_slice),
     OpDef(
         "Pad",
-        {d: ("before", "fill_s8", "fill_f32") for d in ("f32", "s8")},
+        dict.fromkeys(("f32", "s8"), ("before", "fill_s8", "fill_f32")),
         _ONE,
         _infer_pad,
         _run_pad,
     ),
-    OpDef("Reshape", {d: () for d in _ANY}, _ONE, _infer_reshape, _run_reshape),
-    OpDef("Transpose", {d: ("perm",) for d in _ANY}, _ONE, _infer_transpose, _run_transpose),
+    OpDef("Reshape", dict.fromkeys(_ANY, ()), _ONE, _infer_reshape, _run_reshape),
+    OpDef("Transpose", dict.fromkeys(_ANY, ("perm",)), _ONE, _infer_transpose, _run_transpose),
 )

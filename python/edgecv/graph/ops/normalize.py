@@ -32,7 +32,8 @@ def _run_softmax(node: Node, values: Operands, arrays: Arrays, output: Value) ->
     x = array(arrays, 0)
     if present(values, 0).dtype == "f32":
         e = np.exp(x.astype(np.float64) - x.max(axis=-1, keepdims=True))
-        return (e / e.sum(axis=-1, keepdims=True)).astype(np.float32)
+        share: Array = (e / e.sum(axis=-1, keepdims=True)).astype(np.float32)
+        return share
     q = x.astype(np.int64)
     e = array(arrays, 1).astype(np.int64)[q.max(axis=-1, keepdims=True) - q]
     total = e.sum(axis=-1, keepdims=True)
@@ -60,7 +61,8 @@ def _run_layer_norm(node: Node, values: Operands, arrays: Arrays, output: Value)
         centred = wide - wide.mean(axis=-1, keepdims=True)
         variance = (centred * centred).mean(axis=-1, keepdims=True)
         normal = centred / np.sqrt(variance + node.attrs["epsilon"])
-        return (normal * gamma + beta).astype(np.float32)
+        scaled: Array = (normal * gamma + beta).astype(np.float32)
+        return scaled
     q = x.astype(np.int64)
     n = q.shape[-1]
     s = q.sum(axis=-1, keepdims=True)
@@ -78,7 +80,8 @@ def _infer_argmax(node: Node, values: Operands, output: Value) -> Shape:
 
 
 def _run_argmax(node: Node, values: Operands, arrays: Arrays, output: Value) -> Array:
-    return array(arrays, 0).argmax(axis=-1).astype(np.int32).reshape(output.shape)
+    index: Array = array(arrays, 0).argmax(axis=-1).astype(np.int32)
+    return index.reshape(output.shape)
 
 
 OPS = (

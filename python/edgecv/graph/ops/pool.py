@@ -88,7 +88,8 @@ def _windows(node: Node, x: Array, output: Value, fill: float) -> Array:
 def _run_max(node: Node, values: Operands, arrays: Arrays, output: Value) -> Array:
     x = array(arrays, 0)
     windows = _windows(node, x.astype(np.float64), output, -np.inf)
-    return windows.max(axis=0).astype(x.dtype)
+    largest: Array = windows.max(axis=0).astype(x.dtype)
+    return largest
 
 
 def _counts(node: Node, height: int, width: int, output: Value) -> Array:
@@ -99,11 +100,13 @@ def _counts(node: Node, height: int, width: int, output: Value) -> Array:
         starts = np.arange(count) * attrs[f"stride_{name}"] - before
         ends = starts + attrs[f"kernel_{name}"]
         low, high = (-before, size + after) if attrs["count_include_pad"] else (0, size)
-        return np.minimum(ends, high) - np.maximum(starts, low)
+        inside: Array = np.minimum(ends, high) - np.maximum(starts, low)
+        return inside
 
     rows = axis(height, output.shape[1], "h", attrs["pad_top"], attrs["declared_pad_bottom"])
     cols = axis(width, output.shape[2], "w", attrs["pad_left"], attrs["declared_pad_right"])
-    return np.multiply.outer(rows, cols)
+    counts: Array = np.multiply.outer(rows, cols)
+    return counts
 
 
 def _run_average(node: Node, values: Operands, arrays: Arrays, output: Value) -> Array:
@@ -112,7 +115,8 @@ def _run_average(node: Node, values: Operands, arrays: Arrays, output: Value) ->
     acc = _windows(node, x, output, 0.0).sum(axis=0)
     counts = _counts(node, value.shape[1], value.shape[2], output)[None, :, :, None]
     if value.dtype == "f32":
-        return (acc / counts).astype(np.float32)
+        mean: Array = (acc / counts).astype(np.float32)
+        return mean
     return requantize(acc, array(arrays, 1)[counts - 1], node, output)
 
 

@@ -23,7 +23,7 @@ def _infer(node: Node, values: Operands, output: Value) -> Shape:
     sizes = []
     for axis, index in ((1, 1), (2, 3)):
         table, weight = present(values, index), present(values, index + 1)
-        need(table.is_constant and table.dtype == "s32" and len(table.shape) == 2, "bad index table")
+        need(table.is_constant and table.dtype == "s32", "the index table is not constant s32")
         need(table.shape == (2, *weight.shape), "index and weight tables differ in length")
         need(weight.dtype == ("s32" if x.dtype == "s8" else "f32"), "weights have the wrong dtype")
         assert table.data is not None
@@ -44,10 +44,10 @@ def _run(node: Node, values: Operands, arrays: Arrays, output: Value) -> Array:
     mixed = [row[:, :, x_index[0]] * (one - wx) + row[:, :, x_index[1]] * wx for row in rows]
     v = mixed[0] * (one - wy) + mixed[1] * wy
     if s8:
-        return ((v + (1 << 21)) >> 22).astype(np.int8)
-    return np.asarray(v).astype(np.float32)
+        q: Array = ((v + (1 << 21)) >> 22).astype(np.int8)
+        return q
+    result: Array = np.asarray(v, np.float32)
+    return result
 
 
-OPS = (
-    OpDef("Resize2d", {"f32": (), "s8": ()}, {"f32": (5, 5), "s8": (5, 5)}, _infer, _run),
-)
+OPS = (OpDef("Resize2d", {"f32": (), "s8": ()}, {"f32": (5, 5), "s8": (5, 5)}, _infer, _run),)

@@ -7,7 +7,7 @@ that what is known of a value by name (its range, for example) stays true.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ UNKNOWN_SHAPE: Shape = (-1,)
 
 @dataclass
 class Result:
-    """What a pass did: whether the graph changed, and (node name, reason) of candidates left alone."""
+    """What a pass did: whether the graph changed; (node name, reason) of what it left alone."""
 
     changed: bool = False
     refusals: List[Tuple[str, str]] = field(default_factory=list)
@@ -153,7 +153,7 @@ def shape_of(graph: Graph, name: str) -> Shape:
 def known(graph: Graph, node: Node) -> bool:
     """True when the shapes of all values of a node are known."""
     names = [name for name in (*node.inputs, *node.outputs) if name]
-    return all(UNKNOWN_SHAPE != graph.values[name].shape for name in names)
+    return all(graph.values[name].shape != UNKNOWN_SHAPE for name in names)
 
 
 def normal_axis(axis: int, rank: int) -> int:

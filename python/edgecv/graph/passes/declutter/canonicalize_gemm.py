@@ -64,8 +64,8 @@ def _with_vector(graph: Graph, node: Node) -> bool:
             continue
         node.inputs[index] = activation(graph, f"{name}.matrix", shape)
         target = ints(graph, f"{node.name}.shape", shape)
-        reshape = Node("Reshape", f"{node.name}.reshape{index}", [name, target], [node.inputs[index]])
-        nodes.append(reshape)
+        matrix = node.inputs[index]
+        nodes.append(Node("Reshape", f"{node.name}.reshape{index}", [name, target], [matrix]))
     output = node.outputs[0]
     full = (*np.broadcast_shapes(wide_a[:-2], wide_b[:-2]), wide_a[-2], wide_b[-1])
     product = activation(graph, f"{output}.matrix", full)
@@ -86,13 +86,13 @@ def _is_matrix_product(graph: Graph, node: Node) -> bool:
 
 
 def _canonical(graph: Graph, node: Node) -> bool:
+    if node.attrs != {"transB": 1} or constant(graph, node.inputs[1]) is None:
+        return False
     name = input_name(node, 2)
+    if not name:
+        return True
     columns = shape_of(graph, node.outputs[0])[1]
-    return (
-        node.attrs == {"transB": 1}
-        and constant(graph, node.inputs[1]) is not None
-        and (not name or (constant(graph, name) is not None and shape_of(graph, name) == (columns,)))
-    )
+    return constant(graph, name) is not None and shape_of(graph, name) == (columns,)
 
 
 def _transposed(graph: Graph, nodes: List[Node], name: str, base: str) -> str:

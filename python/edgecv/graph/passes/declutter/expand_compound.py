@@ -55,7 +55,8 @@ class _Builder:
 
     def reshape(self, x: str, shape: Shape) -> str:
         """A Reshape."""
-        return self.add("Reshape", x, ints(self.graph, f"{self.node.name}.shape", shape), shape=shape)
+        target = ints(self.graph, f"{self.node.name}.shape", shape)
+        return self.add("Reshape", x, target, shape=shape)
 
     def finish(self) -> None:
         """The last node computes what the old one did."""
@@ -255,7 +256,7 @@ _RULES: Dict[str, Callable[[_Builder], str]] = {
     "Ceil": _ceil,
     "InstanceNormalization": _instance_norm,
     "GroupNormalization": _group_norm,
-    **{op: _reduce_sum for op in _SUMS},
+    **dict.fromkeys(_SUMS, _reduce_sum),
     "ReduceMax": _reduce_extreme,
     "ReduceMin": _reduce_extreme,
     "ArgMin": _argmin,

@@ -54,9 +54,7 @@ def affine_of(graph: Graph, node: Node) -> Optional[Tuple[Array, Array]]:
     return factor, bias - mean * factor
 
 
-def _into_previous(
-    graph: Graph, node: Node, affine: Tuple[Array, Array], result: Result
-) -> bool:
+def _into_previous(graph: Graph, node: Node, affine: Tuple[Array, Array], result: Result) -> bool:
     view = View(graph)
     before = view.producer(node.inputs[0], "Conv", "ConvTranspose", "Gemm")
     if before is None:

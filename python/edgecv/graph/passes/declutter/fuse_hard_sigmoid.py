@@ -1,7 +1,8 @@
 """Finds HardSigmoid written as a clip.
 
 Cases:
-1. clip(x + b, 0, c) * k with k = 1 / c -> HardSigmoid(alpha k, beta b k): the form x + 3, 0, 6, / 6.
+1. clip(x + b, 0, c) * k with k = 1 / c -> HardSigmoid(alpha k, beta b k), such as
+   clip(x + 3, 0, 6) / 6.
 2. clip(a * x + b, 0, 1), with a Mul and an Add of numbers -> HardSigmoid(alpha a, beta b).
 """
 
@@ -17,10 +18,10 @@ def fuse_hard_sigmoid(graph: Graph) -> Result:
     result = Result()
     for node in list(graph.nodes):
         view = View(graph)
-        if node.op == "Mul" and _scaled_clip(view, node, result):
-            result.changed = True
-        elif node.op == "Clip" and _unit_clip(view, node):
-            result.changed = True
+        if node.op == "Mul":
+            result.changed |= _scaled_clip(view, node, result)
+        elif node.op == "Clip":
+            result.changed |= _unit_clip(view, node)
     if result.changed:
         graph.drop_unused()
     return result

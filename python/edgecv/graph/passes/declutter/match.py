@@ -47,8 +47,10 @@ def product(view: View, node: Node) -> Tuple[float, List[str]]:
         inner = view.producer(name, "Mul")
         if scalar is not None:
             number *= scalar
-        elif inner is not None and all(reader is node for reader in view.readers(name)) and (
-            not view.is_output(name)
+        elif (
+            inner is not None
+            and all(reader is node for reader in view.readers(name))
+            and (not view.is_output(name))
         ):
             inner_number, inner_factors = product(view, inner)
             number *= inner_number

@@ -32,7 +32,6 @@ from edgecv.graph.passes.rewrite import (
 )
 
 
-
 def remove_identities(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
@@ -41,7 +40,8 @@ def remove_identities(graph: Graph) -> Result:
         source = _source(graph, node, result)
         if source is None:
             continue
-        fixed = source in {port.value for port in graph.inputs} or constant(graph, source) is not None
+        inputs = {port.value for port in graph.inputs}
+        fixed = source in inputs or constant(graph, source) is not None
         if fixed and any(port.value == node.outputs[0] for port in graph.outputs):
             if node.op != "Identity":
                 node.op, node.inputs, node.attrs = "Identity", [source], {}
@@ -67,7 +67,8 @@ def _source(graph: Graph, node: Node, result: Result) -> Optional[str]:
     same_shape = shape_of(graph, first) == shape_of(graph, node.outputs[0])
     if node.op == "Dropout":
         training = input_name(node, 2)
-        if training and not np.array_equal(constant(graph, training), np.array(False)):
+        flag = constant(graph, training)
+        if training and (flag is None or bool(np.any(flag))):
             result.refuse(node, "it is in training mode")
             return None
         if len(node.outputs) > 1:

@@ -142,7 +142,7 @@ _RULES: Dict[str, Callable[[Graph, Node], None]] = {
     "Clip": _clip,
     "Squeeze": _axes,
     "Unsqueeze": _axes,
-    **{op: _axes for op in _REDUCTIONS},
+    **dict.fromkeys(_REDUCTIONS, _axes),
     "Split": _split,
     "Slice": _slice,
     "Pad": _pad,

@@ -101,7 +101,10 @@ def _lower_batch_norm(low: Lowering, node: Node) -> None:
     x, output = node.inputs[0], node.outputs[0]
     rank = len(low.shape(x))
     scale, bias, mean, variance = (low.constant(name) for name in node.inputs[1:5])
-    assert scale is not None and bias is not None and mean is not None and variance is not None
+    assert scale is not None
+    assert bias is not None
+    assert mean is not None
+    assert variance is not None
     root = np.sqrt(variance.astype(np.float64) + float(node.attrs.get("epsilon", 1e-5)))
     factor = scale / root
     offset = bias - mean * factor
@@ -128,7 +131,7 @@ def _lower_batch_norm(low: Lowering, node: Node) -> None:
     low.define(output, "Add", [product, constants[1]], layout, NO_CLAMP)
 
 
-_FORM = "{} of rank 3 or 4 with constant weights and bias, any kernel, stride, dilation, group, pads"
+_FORM = "{} of rank 3 or 4 with constant weights and bias"
 RULES: Rules = {
     "Conv": Rule(_check_conv, _lower_conv, _FORM.format("Conv")),
     "ConvTranspose": Rule(_check_conv, _lower_conv, _FORM.format("ConvTranspose")),

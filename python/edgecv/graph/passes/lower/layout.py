@@ -19,17 +19,17 @@ class Layout:
     rank: int
 
     @staticmethod
-    def identity(rank: int) -> "Layout":
+    def identity(rank: int) -> Layout:
         """The ONNX order."""
         return Layout(tuple(range(rank)), rank)
 
     @staticmethod
-    def image(rank: int) -> "Layout":
+    def image(rank: int) -> Layout:
         """NHWC of an ONNX NCHW tensor (rank 4), or of N, C, L (rank 3) with H = 1."""
         return Layout((0, 3, 1, 2), 4) if rank == 4 else Layout((0, 3, 2), 4)
 
     @staticmethod
-    def of_order(order: Sequence[int]) -> "Layout":
+    def of_order(order: Sequence[int]) -> Layout:
         """The layout whose stored axis ``k`` is ONNX axis ``order[k]``."""
         return Layout(tuple(list(order).index(axis) for axis in range(len(order))), len(order))
 
@@ -42,7 +42,7 @@ class Layout:
         """ONNX axes in the order in which they are stored."""
         return sorted(range(len(self.perm)), key=lambda axis: self.perm[axis])
 
-    def compact(self) -> "Layout":
+    def compact(self) -> Layout:
         """The same order without stored axes that are no ONNX axis."""
         return Layout.of_order(self.order())
 
@@ -57,7 +57,7 @@ class Layout:
         """The stored form of an ONNX array."""
         return np.ascontiguousarray(data.transpose(self.order()).reshape(self.stored(data.shape)))
 
-    def prepend(self, count: int) -> "Layout":
+    def prepend(self, count: int) -> Layout:
         """The layout after ``count`` axes of size 1 are put before the ONNX shape."""
         first = tuple(range(count))
         return Layout((*first, *(axis + count for axis in self.perm)), self.rank + count)

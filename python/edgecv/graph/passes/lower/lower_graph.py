@@ -71,8 +71,7 @@ def check(graph: Graph, refusals: Optional[Mapping[str, str]] = None) -> None:
             lines.append(f"output {port.name!r} is constant; supported: computed outputs")
     if lines:
         raise UnsupportedModelError(
-            f"the model cannot be lowered: {count}\n"
-            + "\n".join(f"  {line}" for line in lines)
+            f"the model cannot be lowered: {count}\n" + "\n".join(f"  {line}" for line in lines)
         )
 
 
@@ -116,7 +115,7 @@ def _line(graph: Graph, node: Node, reasons: List[str]) -> str:
     )
 
 
-def _shape_text(shape: "tuple[int, ...]") -> str:
+def _shape_text(shape: tuple[int, ...]) -> str:
     return "[?]" if shape == UNKNOWN_SHAPE else "x".join(str(dim) for dim in shape) or "scalar"
 
 

@@ -94,6 +94,10 @@ def _lower_argmax(low: Lowering, node: Node) -> None:
     low.define(output, "ArgMax", [low.get(x, layout)], after, dtype="s32")
 
 
+def _lower_identity(low: Lowering, node: Node) -> None:
+    low.alias(node.outputs[0], *low.where(node.inputs[0]))
+
+
 RULES: Rules = {
     "Softmax": Rule(_check_axis, _lower_softmax, "Softmax over one axis"),
     "LogSoftmax": Rule(_check_axis, _lower_softmax, "LogSoftmax over one axis"),
@@ -101,5 +105,5 @@ RULES: Rules = {
         _check_layer_norm, _lower_layer_norm, "LayerNormalization with constant scale and bias"
     ),
     "ArgMax": Rule(_check_argmax, _lower_argmax, "ArgMax over one axis, first index"),
-    "Identity": Rule(anything, lambda low, node: low.alias(node.outputs[0], *low.where(node.inputs[0])), "Identity"),
+    "Identity": Rule(anything, _lower_identity, "Identity"),
 }

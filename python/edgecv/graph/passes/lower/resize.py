@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +69,7 @@ def tables(
     """(index s32 [2, out], weight f32 [out] of the second index) of one axis."""
     x = _coordinates(coordinate_mode, size, out, scale)
     if mode == "nearest":
-        rounders = {
+        rounders: Dict[str, Callable[[Array], Array]] = {
             "round_prefer_floor": lambda v: np.ceil(v - 0.5),
             "round_prefer_ceil": lambda v: np.floor(v + 0.5),
             "floor": np.floor,

@@ -15,7 +15,8 @@ inline void check(edgecv_status status, const edgecv_error& error) {
   if (status != EDGECV_STATUS_OK) raise(error);
 }
 
-// Text of a file is UTF-8 when the reader accepted it; an operating system's message may be anything.
+// Text of a file is UTF-8 when the reader accepted it; an operating system's message may be
+// anything.
 pybind11::str text(const char* value);
 
 }  // namespace edgecv_bindings

@@ -1,4 +1,5 @@
-// class Model: loading, and everything that can be asked of a loaded file. Records become plain dicts.
+// class Model: loading, and everything that can be asked of a loaded file. Records become plain
+// dicts.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -33,17 +34,20 @@ Model load(int threads, const std::optional<std::string>& isa, bool keep_all, co
   return Model(handle);
 }
 
-Model load_path(const py::bytes& path, int threads, const std::optional<std::string>& isa, bool keep_all) {
+Model load_path(const py::bytes& path, int threads, const std::optional<std::string>& isa,
+                bool keep_all) {
   const std::string name = path;
-  return load(threads, isa, keep_all, [&](const edgecv_load_options* options, edgecv_model** model, edgecv_error* e) {
-    return edgecv_model_load(name.c_str(), options, model, e);
-  });
+  return load(threads, isa, keep_all,
+              [&](const edgecv_load_options* options, edgecv_model** model, edgecv_error* e) {
+                return edgecv_model_load(name.c_str(), options, model, e);
+              });
 }
 
 Model load_fd(int fd, int threads, const std::optional<std::string>& isa, bool keep_all) {
-  return load(threads, isa, keep_all, [&](const edgecv_load_options* options, edgecv_model** model, edgecv_error* e) {
-    return edgecv_model_load_fd(fd, options, model, e);
-  });
+  return load(threads, isa, keep_all,
+              [&](const edgecv_load_options* options, edgecv_model** model, edgecv_error* e) {
+                return edgecv_model_load_fd(fd, options, model, e);
+              });
 }
 
 // Any contiguous buffer; its bytes are copied.
@@ -63,11 +67,13 @@ class Bytes {
   Py_buffer view_;
 };
 
-Model load_bytes(const py::buffer& data, int threads, const std::optional<std::string>& isa, bool keep_all) {
+Model load_bytes(const py::buffer& data, int threads, const std::optional<std::string>& isa,
+                 bool keep_all) {
   const Bytes bytes(data);
-  return load(threads, isa, keep_all, [&](const edgecv_load_options* options, edgecv_model** model, edgecv_error* e) {
-    return edgecv_model_load_memory(bytes.data(), bytes.size(), options, model, e);
-  });
+  return load(threads, isa, keep_all,
+              [&](const edgecv_load_options* options, edgecv_model** model, edgecv_error* e) {
+                return edgecv_model_load_memory(bytes.data(), bytes.size(), options, model, e);
+              });
 }
 
 // (status name, text) of a file's bytes: ("ok", "") when the reader accepts them.
@@ -223,9 +229,10 @@ py::tuple preprocess(const Model& model, uint32_t index) {
   p.size = sizeof(p);
   edgecv_error error;
   check(edgecv_model_preprocess(model.handle(), index, &p, &error), error);
-  return py::make_tuple(p.resize_mode, p.interpolation, p.antialias, p.resize_width, p.resize_height, p.crop_width,
-                        p.crop_height, p.color_order, p.mean[0], p.mean[1], p.mean[2], p.std[0], p.std[1], p.std[2],
-                        p.fill[0], p.fill[1], p.fill[2]);
+  return py::make_tuple(p.resize_mode, p.interpolation, p.antialias, p.resize_width,
+                        p.resize_height, p.crop_width, p.crop_height, p.color_order, p.mean[0],
+                        p.mean[1], p.mean[2], p.std[0], p.std[1], p.std[2], p.fill[0], p.fill[1],
+                        p.fill[2]);
 }
 
 py::dict verify(const Model& model) {
@@ -242,9 +249,12 @@ py::dict verify(const Model& model) {
   result["goldens"] = report.goldens;
   result["digests"] = report.digests;
   result["failed"] = report.failed;
-  result["op"] = report.failed == 0 ? py::object(py::none()) : py::object(py::int_(report.failed_op));
-  result["name"] = report.failed_name == nullptr ? py::object(py::none()) : py::object(text(report.failed_name));
-  result["kernel"] = report.failed_kernel == nullptr ? py::object(py::none()) : py::object(text(report.failed_kernel));
+  result["op"] =
+      report.failed == 0 ? py::object(py::none()) : py::object(py::int_(report.failed_op));
+  result["name"] =
+      report.failed_name == nullptr ? py::object(py::none()) : py::object(text(report.failed_name));
+  result["kernel"] = report.failed_kernel == nullptr ? py::object(py::none())
+                                                     : py::object(text(report.failed_kernel));
   result["text"] = text(report.text);
   return result;
 }
@@ -252,11 +262,15 @@ py::dict verify(const Model& model) {
 }  // namespace
 
 void register_model(py::module_& module) {
-  module.def("judge", &judge, py::arg("data"), "(status name, text) of a file's bytes; ('ok', '') when it is good.");
+  module.def("judge", &judge, py::arg("data"),
+             "(status name, text) of a file's bytes; ('ok', '') when it is good.");
   py::class_<Model>(module, "Model", "A loaded .ecv file and its plan for this machine.")
-      .def_static("load_path", &load_path, py::arg("path"), py::arg("threads"), py::arg("isa"), py::arg("keep_all"))
-      .def_static("load_fd", &load_fd, py::arg("fd"), py::arg("threads"), py::arg("isa"), py::arg("keep_all"))
-      .def_static("load_bytes", &load_bytes, py::arg("data"), py::arg("threads"), py::arg("isa"), py::arg("keep_all"))
+      .def_static("load_path", &load_path, py::arg("path"), py::arg("threads"), py::arg("isa"),
+                  py::arg("keep_all"))
+      .def_static("load_fd", &load_fd, py::arg("fd"), py::arg("threads"), py::arg("isa"),
+                  py::arg("keep_all"))
+      .def_static("load_bytes", &load_bytes, py::arg("data"), py::arg("threads"), py::arg("isa"),
+                  py::arg("keep_all"))
       .def("info", &info)
       .def("ports", &ports, py::arg("input"))
       .def("meta", &meta)

@@ -50,10 +50,13 @@ edgecv_preprocess read_spec(const py::sequence& spec) {
 }
 
 template <typename T>
-py::array run(const py::sequence& spec, const Image& image, edgecv_pixels kind, float scale, int32_t zero_point) {
+py::array run(const py::sequence& spec, const Image& image, edgecv_pixels kind, float scale,
+              int32_t zero_point) {
   const edgecv_preprocess p = read_spec(spec);
-  if (image.ndim() != 3 || image.shape(2) != 3) throw py::value_error("a picture is [height, width, 3] uint8");
-  if (image.shape(0) > INT32_MAX || image.shape(1) > INT32_MAX) throw py::value_error("the picture is too large");
+  if (image.ndim() != 3 || image.shape(2) != 3)
+    throw py::value_error("a picture is [height, width, 3] uint8");
+  if (image.shape(0) > INT32_MAX || image.shape(1) > INT32_MAX)
+    throw py::value_error("the picture is too large");
   edgecv_image view = {};
   view.size = sizeof(view);
   view.pixels = image.data();
@@ -62,7 +65,8 @@ py::array run(const py::sequence& spec, const Image& image, edgecv_pixels kind, 
   view.stride = static_cast<size_t>(image.shape(1)) * 3;
   int32_t width, height, channels;
   edgecv_error error;
-  check(edgecv_preprocess_size(&p, view.width, view.height, &width, &height, &channels, &error), error);
+  check(edgecv_preprocess_size(&p, view.width, view.height, &width, &height, &channels, &error),
+        error);
   py::array_t<T> result({static_cast<py::ssize_t>(height), static_cast<py::ssize_t>(width),
                          static_cast<py::ssize_t>(channels)});
   void* data = result.mutable_data();
@@ -88,7 +92,8 @@ py::array preprocess_u8(const py::sequence& spec, const Image& image) {
 py::array preprocess_f32(const py::sequence& spec, const Image& image) {
   return run<float>(spec, image, EDGECV_PIXELS_F32, 1.0f, 0);
 }
-py::array preprocess_s8(const py::sequence& spec, const Image& image, float scale, int32_t zero_point) {
+py::array preprocess_s8(const py::sequence& spec, const Image& image, float scale,
+                        int32_t zero_point) {
   return run<int8_t>(spec, image, EDGECV_PIXELS_S8, scale, zero_point);
 }
 

@@ -30,7 +30,8 @@ py::array empty_array(edgecv_dtype dtype, const int32_t* dims, int32_t rank) {
 }
 
 void check_contiguous(const py::array& array) {
-  if ((array.flags() & py::array::c_style) == 0) throw py::value_error("a C-contiguous array is needed");
+  if ((array.flags() & py::array::c_style) == 0)
+    throw py::value_error("a C-contiguous array is needed");
 }
 
 class Session {
@@ -65,8 +66,10 @@ class Session {
 
   void set_image(uint32_t index, uint32_t batch, const py::array_t<uint8_t>& image) {
     check_contiguous(image);
-    if (image.ndim() != 3 || image.shape(2) != 3) throw py::value_error("a picture is [height, width, 3] uint8");
-    if (image.shape(0) > INT32_MAX || image.shape(1) > INT32_MAX) throw py::value_error("the picture is too large");
+    if (image.ndim() != 3 || image.shape(2) != 3)
+      throw py::value_error("a picture is [height, width, 3] uint8");
+    if (image.shape(0) > INT32_MAX || image.shape(1) > INT32_MAX)
+      throw py::value_error("the picture is too large");
     edgecv_image view = {};
     view.size = sizeof(view);
     view.pixels = image.data();
@@ -97,7 +100,8 @@ class Session {
     info.size = sizeof(info);
     edgecv_error error;
     check(edgecv_model_output(model_, index, &info, &error), error);
-    const edgecv_dtype dtype = !raw && info.dtype == EDGECV_DTYPE_S8 ? EDGECV_DTYPE_F32 : info.dtype;
+    const edgecv_dtype dtype =
+        !raw && info.dtype == EDGECV_DTYPE_S8 ? EDGECV_DTYPE_F32 : info.dtype;
     py::array result = empty_array(dtype, raw ? info.stored_dims : info.dims, info.rank);
     void* data = result.mutable_data();
     const size_t bytes = static_cast<size_t>(result.nbytes());
@@ -111,7 +115,8 @@ class Session {
     return result;
   }
 
-  // Runs and returns every graph input and the output of every op, in their order, stored layout and dtype.
+  // Runs and returns every graph input and the output of every op, in their order, stored layout
+  // and dtype.
   py::tuple run_traced() {
     edgecv_model_info model = {};
     model.size = sizeof(model);
@@ -187,8 +192,8 @@ class Session {
     Trace* trace = static_cast<Trace*>(context);
     if (trace->status != EDGECV_STATUS_OK) return;
     const Place& place = trace->places[op];
-    trace->status = edgecv_session_read_tensor(trace->session, place.tensor, place.data, place.bytes, place.dtype,
-                                               &trace->error);
+    trace->status = edgecv_session_read_tensor(trace->session, place.tensor, place.data,
+                                               place.bytes, place.dtype, &trace->error);
   }
 
   edgecv_model* model_;  // alive as long as the session is
@@ -198,10 +203,12 @@ class Session {
 }  // namespace
 
 void register_session(py::module_& module) {
-  py::class_<Session>(module, "Session", "Memory for one run at a time of a model; one thread at a time.")
+  py::class_<Session>(module, "Session",
+                      "Memory for one run at a time of a model; one thread at a time.")
       .def(py::init<const Model&>(), py::arg("model"), py::keep_alive<1, 2>())
       .def("set_input", &Session::set_input, py::arg("index"), py::arg("array"), py::arg("raw"))
-      .def("set_image", &Session::set_image, py::arg("index"), py::arg("batch"), py::arg("image").noconvert())
+      .def("set_image", &Session::set_image, py::arg("index"), py::arg("batch"),
+           py::arg("image").noconvert())
       .def("run", &Session::run)
       .def("get_output", &Session::get_output, py::arg("index"), py::arg("raw"))
       .def("run_traced", &Session::run_traced)

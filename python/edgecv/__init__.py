@@ -85,7 +85,7 @@ def __dir__() -> List[str]:
 
 
 class _Package(ModuleType):
-    """Keeps ``edgecv.convert`` the function when the import system binds the module of that name."""
+    """Keeps ``edgecv.convert`` the function when the import system binds the module's name."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "convert" and isinstance(value, ModuleType):

@@ -62,7 +62,7 @@ _BY_STATUS = {
 
 
 def from_status(status: str, text: str) -> Error:
-    """Return the exception for a status of the core (cpp/include/edgecv/edgecv.h) and its line of text."""
+    """Return the exception for a status name of the core (edgecv.h) and its line of text."""
     if status in ("not_ecv", "version", "truncated", "checksum", "corrupt", "limit"):
         return FormatError(text, status)
     return _BY_STATUS.get(status, Error)(text)

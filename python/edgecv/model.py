@@ -22,19 +22,25 @@ from typing import (
 )
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgecv import _core
 from edgecv.errors import InputError, InputTypeError, StateError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from edgecv.preprocess import Preprocess
 
-Array = NDArray[Any]
-Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, int]
-Feed = Union[Array, Mapping[str, Array]]
+    Array = NDArray[Any]
+    Source = Union[str, os.PathLike[str], bytes, bytearray, memoryview, int]
+    Feed = Union[Array, Mapping[str, Array]]
 
-_DTYPES = {"f32": np.dtype(np.float32), "s8": np.dtype(np.int8), "s32": np.dtype(np.int32)}
+_PICTURE = "a picture is uint8 of shape [height, width, 3], RGB"
+_DTYPES: Dict[str, np.dtype[Any]] = {
+    "f32": np.dtype(np.float32),
+    "s8": np.dtype(np.int8),
+    "s32": np.dtype(np.int32),
+}
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,9 @@ class OpInfo:
 class StepInfo:
     """One kernel call of the plan.
 
-    ``name`` and ``op`` are those of its op, ``macs`` multiply-adds of one run, ``scratch_bytes`` for
-    each thread, ``parallel`` whether several threads share it. ``milliseconds`` is the median that
-    ``Model.profile`` measured, 0 elsewhere.
+    ``name`` and ``op`` are those of its op, ``macs`` multiply-adds of one run, ``scratch_bytes``
+    for each thread, ``parallel`` whether several threads share it. ``milliseconds`` is the median
+    that ``Model.profile`` measured, 0 elsewhere.
     """
 
     name: str
@@ -105,8 +111,8 @@ class StepInfo:
 class VerifyReport:
     """Outcome of ``Model.verify``; ``str()`` is one line.
 
-    ``passed`` is False when a digest differs, or when the file holds none. ``op`` and ``kernel`` name
-    the first op that differs; the kernel is None for a view.
+    ``passed`` is False when a digest differs, or when the file holds none. ``op`` and ``kernel``
+    name the first op that differs; the kernel is None for a view.
     """
 
     passed: bool
@@ -129,8 +135,8 @@ def load(source: Source, *, threads: Optional[int] = None, isa: Optional[str] = 
     """Load an ``.ecv`` file from a path, its bytes or an open file descriptor (which stays open).
 
     threads: of one run; None: all CPUs this process may use.
-    isa: use kernels up to this instruction set ("reference", "avx2", ...); None: what the environment
-        variable EDGECV_FORCE_ISA says, or the best of this CPU.
+    isa: use kernels up to this instruction set ("reference", "avx2", ...); None: what the
+        environment variable EDGECV_FORCE_ISA says, or the best of this CPU.
 
     Raises FormatError for a file that is damaged or none, FileError when it cannot be read,
     InputError for a wrong ``threads`` or an unknown or absent ``isa``.
@@ -139,9 +145,10 @@ def load(source: Source, *, threads: Optional[int] = None, isa: Optional[str] = 
 
 
 class Model:
-    """A loaded model; made by :func:`load`. Threads may share it. Use as a context manager or close().
+    """A loaded model; made by :func:`load`. Threads may share it. A context manager: or close() it.
 
-    Results are the same bits on every CPU and for every number of threads, up to the first float op.
+    Results are the same bits on every CPU and for every number of threads, up to the first float
+    op.
     """
 
     def __init__(
@@ -261,9 +268,9 @@ class Model:
     def run(self, x: Feed, *, raw: bool = False) -> Dict[str, Array]:
         """Run once: one array for a model with one input, or a dict by input name.
 
-        Arrays are float of ``TensorInfo.shape``; outputs are float32 likewise (int32 where the model
-        gives indices). With ``raw``, inputs of the stored dtype have ``raw_shape`` (int8 inputs may
-        still be float of ``shape``), and outputs come as stored, in ``raw_shape``.
+        Arrays are float of ``TensorInfo.shape``; outputs are float32 likewise (int32 where the
+        model gives indices). With ``raw``, inputs of the stored dtype have ``raw_shape`` (int8
+        inputs may still be float of ``shape``), and outputs come as stored, in ``raw_shape``.
 
         Raises InputError for a wrong name, shape, dtype or a NaN, naming what was expected.
         """
@@ -275,7 +282,7 @@ class Model:
             return self._collect(session, raw)
 
     def run_image(self, image: Any, *, raw: bool = False) -> Dict[str, Array]:
-        """Run on a picture, or a list of one for each batch entry, through the stored pre-processing.
+        """Run on a picture, or a list with one a batch entry, through the stored pre-processing.
 
         image: a path (needs Pillow), or an array of shape [height, width, 3], RGB, uint8.
         """
@@ -284,7 +291,8 @@ class Model:
         images = list(image) if isinstance(image, (list, tuple)) else [image]
         if len(images) != batch:
             raise InputError(
-                f"input {self._inputs[index].name!r} takes {batch} picture(s) a run, not {len(images)}"
+                f"input {self._inputs[index].name!r} takes {batch} picture(s) a run, "
+                f"not {len(images)}"
             )
         pictures = [_picture(one) for one in images]
         with self._session() as session:
@@ -294,7 +302,7 @@ class Model:
             return self._collect(session, raw)
 
     def preprocess_image(self, image: Any) -> NDArray[np.float32]:
-        """Return what ``run`` takes for a picture: float32 of the input's shape, before quantization.
+        """Return what ``run`` takes for a picture: float32 of the input's shape.
 
         image: as ``run_image``.
         """
@@ -307,12 +315,13 @@ class Model:
         info = self._inputs[index]
         if stored.shape != info.raw_shape:
             raise InputError(
-                f"input {info.name!r} takes {_text(info.raw_shape)}, the pictures give {_text(stored.shape)}"
+                f"input {info.name!r} takes {_text(info.raw_shape)}, "
+                f"the pictures give {_text(stored.shape)}"
             )
         return np.ascontiguousarray(stored.transpose(info.perm))
 
     def example_inputs(self, seed: int = 0) -> Dict[str, NDArray[Any]]:
-        """Random inputs for ``run``: over the whole range of int8 inputs, in [-1, 1) for float ones."""
+        """Random inputs for ``run``: the whole range of int8 inputs, [-1, 1) for float ones."""
         random = np.random.default_rng(seed)
         feed: Dict[str, NDArray[Any]] = {}
         for info in self._inputs:
@@ -342,7 +351,7 @@ class Model:
     def trace(self, x: Feed, *, raw: bool = False) -> Dict[str, Array]:
         """Run once and return every activation by tensor name, in the stored layout.
 
-        int8 values are dequantized to float32 unless ``raw``, which also changes inputs as in ``run``.
+        int8 values are dequantized to float32 unless ``raw``, which changes inputs as in ``run``.
         """
         core = self._open()
         arrays = self._arrays(x, raw)
@@ -434,7 +443,9 @@ class Model:
             if unknown or missing:
                 wrong = [f"unknown: {', '.join(map(repr, unknown))}"] if unknown else []
                 wrong += [f"missing: {', '.join(map(repr, missing))}"] if missing else []
-                raise InputError(f"the model's inputs are {', '.join(map(repr, names))}; {'; '.join(wrong)}")
+                raise InputError(
+                    f"the model's inputs are {', '.join(map(repr, names))}; {'; '.join(wrong)}"
+                )
             return [_input(info, x[info.name], raw) for info in self._inputs]
         if len(self._inputs) != 1:
             listed = ", ".join(repr(info.name) for info in self._inputs)
@@ -443,7 +454,9 @@ class Model:
 
     def _image_input(self) -> int:
         if len(self._inputs) != 1:
-            raise StateError(f"the model has {len(self._inputs)} inputs: run_image needs exactly one")
+            raise StateError(
+                f"the model has {len(self._inputs)} inputs: run_image needs exactly one"
+            )
         if self._ports[0]["preprocess"] < 0:
             raise StateError(
                 f"the file holds no pre-processing for input {self._inputs[0].name!r}: "
@@ -453,7 +466,9 @@ class Model:
 
 
 def _load(source: Source, threads: Optional[int], isa: Optional[str]) -> _core.Model:
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+    if threads is not None and (
+        isinstance(threads, bool) or not isinstance(threads, int) or threads < 1
+    ):
         raise InputError(f"threads is {threads!r}: it takes a number of at least 1, or None")
     count = min(threads or 0, 1 << 16)
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -514,9 +529,7 @@ def _picture(image: Any) -> NDArray[np.uint8]:
         return read_image(image)
     array = np.asarray(image)
     if array.dtype != np.uint8:
-        raise InputTypeError(f"a picture is uint8 of shape [height, width, 3], RGB, not {array.dtype}")
+        raise InputTypeError(f"{_PICTURE}, not {array.dtype}")
     if array.ndim != 3 or array.shape[2] != 3:
-        raise InputError(
-            f"a picture is uint8 of shape [height, width, 3], RGB, not of shape {_text(array.shape)}"
-        )
+        raise InputError(f"{_PICTURE}, not of shape {_text(array.shape)}")
     return np.ascontiguousarray(array)

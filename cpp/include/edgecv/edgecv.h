@@ -1,14 +1,17 @@
 /* The C API of edgecv: load an .ecv file, run it, look inside it. C99.
  *
- * Nothing here prints, aborts or throws. Functions that can fail return a status and fill `*error` (may be NULL) with
- * one line of text. Every pointer into a model or session stays valid until that object is destroyed.
- * Structs beginning with `size` grow at their end only: set it to sizeof(the struct).
+ * Nothing here prints, aborts or throws. Functions that can fail return a status and fill `*error`
+ * (may be NULL) with one line of text. Every pointer into a model or session stays valid until that
+ * object is destroyed. Structs beginning with `size` grow at their end only: set it to sizeof(the
+ * struct).
  *
- * Threads: a model may be used from any number of threads; a session from one at a time. Work of one run is shared
- * among the threads of one pool of the process; results do not depend on their number.
+ * Threads: a model may be used from any number of threads; a session from one at a time. Work of
+ * one run is shared among the threads of one pool of the process; results do not depend on their
+ * number.
  *
- * Layout: a port (graph input or output) has an API layout, the one of the original ONNX graph, usually NCHW, and a raw
- * layout, how the core stores the tensor, usually NHWC. API axis i is stored axis perm[i].
+ * Layout: a port (graph input or output) has an API layout, the one of the original ONNX graph,
+ * usually NCHW, and a raw layout, how the core stores the tensor, usually NHWC. API axis i is
+ * stored axis perm[i].
  */
 #ifndef EDGECV_EDGECV_H_
 #define EDGECV_EDGECV_H_
@@ -29,7 +32,9 @@ extern "C" {
 #define EDGECV_MAX_RANK 8
 #define EDGECV_ERROR_TEXT 512
 
-/* ---- status ------------------------------------------------------------------------------------------------ */
+/* ---- status
+ * ------------------------------------------------------------------------------------------------
+ */
 
 typedef enum edgecv_status {
   EDGECV_STATUS_OK = 0,
@@ -54,10 +59,12 @@ typedef struct edgecv_error {
   char text[EDGECV_ERROR_TEXT]; /* one line, NUL-terminated */
 } edgecv_error;
 
-EDGECV_API const char* edgecv_version(void);                        /* "1.2.3" */
-EDGECV_API const char* edgecv_status_name(edgecv_status status);    /* "ok", "invalid_argument", ... */
+EDGECV_API const char* edgecv_version(void);                     /* "1.2.3" */
+EDGECV_API const char* edgecv_status_name(edgecv_status status); /* "ok", "invalid_argument", ... */
 
-/* ---- model ------------------------------------------------------------------------------------------------- */
+/* ---- model
+ * -------------------------------------------------------------------------------------------------
+ */
 
 typedef struct edgecv_model edgecv_model;
 typedef struct edgecv_session edgecv_session;
@@ -73,8 +80,8 @@ typedef enum edgecv_layout {
   EDGECV_LAYOUT_RAW = 1  /* as stored */
 } edgecv_layout;
 
-/* All memory of a model and its sessions. `allocate` returns NULL when there is none; both may be called from any
- * thread that calls edgecv, never during edgecv_session_run. */
+/* All memory of a model and its sessions. `allocate` returns NULL when there is none; both may be
+ * called from any thread that calls edgecv, never during edgecv_session_run. */
 typedef struct edgecv_allocator {
   void* context;
   void* (*allocate)(void* context, size_t bytes, size_t alignment);
@@ -91,28 +98,33 @@ typedef void (*edgecv_log_function)(void* context, edgecv_log_level level, const
 
 typedef struct edgecv_load_options {
   size_t size;
-  int32_t threads;              /* of one run; 0: all CPUs of the affinity mask */
-  int32_t keep_all;             /* 1: every tensor keeps memory of its own, so that all can be read after a run */
-  const char* isa;              /* kernels up to this instruction set ("reference", "avx2", ...); NULL: the environment
-                                   variable EDGECV_FORCE_ISA, or the best of this CPU. Unknown or absent: an error */
-  int32_t borrow;               /* edgecv_model_load_memory: 1: use the caller's memory, which must then outlive model and
-                                   sessions, when it is aligned to 64 bytes; otherwise, and with 0, copy it */
-  int32_t reserved;             /* 0 */
-  uint64_t max_file_bytes;      /* refuse larger files (EDGECV_STATUS_LIMIT); 0: the limits of docs/format.md, */
-  uint64_t max_arena_bytes;     /* likewise for activation memory */
-  uint64_t max_work;            /* and for multiply-adds of one run */
-  edgecv_allocator allocator;   /* allocate == NULL: the C library */
-  edgecv_log_function log;      /* NULL: silent */
+  int32_t threads; /* of one run; 0: all CPUs of the affinity mask */
+  int32_t
+      keep_all; /* 1: every tensor keeps memory of its own, so that all can be read after a run */
+  const char*
+      isa; /* kernels up to this instruction set ("reference", "avx2", ...); NULL: the environment
+              variable EDGECV_FORCE_ISA, or the best of this CPU. Unknown or absent: an error */
+  int32_t
+      borrow; /* edgecv_model_load_memory: 1: use the caller's memory, which must then outlive model
+                 and sessions, when it is aligned to 64 bytes; otherwise, and with 0, copy it */
+  int32_t reserved;           /* 0 */
+  uint64_t max_file_bytes;    /* refuse larger files (EDGECV_STATUS_LIMIT); 0: the limits of
+                                 docs/format.md, */
+  uint64_t max_arena_bytes;   /* likewise for activation memory */
+  uint64_t max_work;          /* and for multiply-adds of one run */
+  edgecv_allocator allocator; /* allocate == NULL: the C library */
+  edgecv_log_function log;    /* NULL: silent */
   void* log_context;
 } edgecv_load_options;
 
 /* `options` may be NULL: all defaults. `*model` is set only on EDGECV_STATUS_OK. */
-EDGECV_API edgecv_status edgecv_model_load(const char* path, const edgecv_load_options* options, edgecv_model** model,
-                                           edgecv_error* error);
+EDGECV_API edgecv_status edgecv_model_load(const char* path, const edgecv_load_options* options,
+                                           edgecv_model** model, edgecv_error* error);
 /* The descriptor is read from its start; it stays open and belongs to the caller. */
-EDGECV_API edgecv_status edgecv_model_load_fd(int fd, const edgecv_load_options* options, edgecv_model** model,
-                                              edgecv_error* error);
-EDGECV_API edgecv_status edgecv_model_load_memory(const void* data, size_t bytes, const edgecv_load_options* options,
+EDGECV_API edgecv_status edgecv_model_load_fd(int fd, const edgecv_load_options* options,
+                                              edgecv_model** model, edgecv_error* error);
+EDGECV_API edgecv_status edgecv_model_load_memory(const void* data, size_t bytes,
+                                                  const edgecv_load_options* options,
                                                   edgecv_model** model, edgecv_error* error);
 /* Accepts NULL. Sessions of the model live on and keep what they need. */
 EDGECV_API void edgecv_model_destroy(edgecv_model* model);
@@ -127,50 +139,55 @@ typedef struct edgecv_model_info {
   uint32_t step_count;
   uint32_t preprocess_count;
   uint32_t golden_count;
-  int32_t threads;         /* of one run */
+  int32_t threads; /* of one run */
   int32_t keep_all;
-  const char* isa;         /* what the kernels were chosen for */
+  const char* isa; /* what the kernels were chosen for */
   uint64_t file_bytes;
-  uint64_t weight_bytes;   /* constants in the file */
-  uint64_t packed_bytes;   /* weights as packed for this CPU */
-  uint64_t arena_bytes;    /* activations, of each session */
-  uint64_t scratch_bytes;  /* of each session, all threads */
-  uint64_t macs;           /* multiply-adds of one run */
-  uint32_t version_major;  /* of the file */
+  uint64_t weight_bytes;  /* constants in the file */
+  uint64_t packed_bytes;  /* weights as packed for this CPU */
+  uint64_t arena_bytes;   /* activations, of each session */
+  uint64_t scratch_bytes; /* of each session, all threads */
+  uint64_t macs;          /* multiply-adds of one run */
+  uint32_t version_major; /* of the file */
   uint32_t version_minor;
 } edgecv_model_info;
 
-EDGECV_API edgecv_status edgecv_model_get_info(const edgecv_model* model, edgecv_model_info* info, edgecv_error* error);
+EDGECV_API edgecv_status edgecv_model_get_info(const edgecv_model* model, edgecv_model_info* info,
+                                               edgecv_error* error);
 
 typedef struct edgecv_port_info {
   size_t size;
   const char* name;
   uint32_t tensor;
-  edgecv_dtype dtype;              /* as stored; EDGECV_DTYPE_S8 ports also take and give float */
+  edgecv_dtype dtype; /* as stored; EDGECV_DTYPE_S8 ports also take and give float */
   int32_t rank;
-  int32_t dims[EDGECV_MAX_RANK];   /* API layout */
-  int32_t perm[EDGECV_MAX_RANK];   /* dims[i] == stored dims[perm[i]] */
+  int32_t dims[EDGECV_MAX_RANK]; /* API layout */
+  int32_t perm[EDGECV_MAX_RANK]; /* dims[i] == stored dims[perm[i]] */
   int32_t stored_dims[EDGECV_MAX_RANK];
-  float scale;                     /* EDGECV_DTYPE_S8: real = scale * (q - zero_point) */
+  float scale; /* EDGECV_DTYPE_S8: real = scale * (q - zero_point) */
   int32_t zero_point;
-  int32_t preprocess;              /* index for edgecv_model_preprocess, or -1 */
+  int32_t preprocess; /* index for edgecv_model_preprocess, or -1 */
   uint64_t elements;
 } edgecv_port_info;
 
-EDGECV_API edgecv_status edgecv_model_input(const edgecv_model* model, uint32_t index, edgecv_port_info* info,
-                                            edgecv_error* error);
-EDGECV_API edgecv_status edgecv_model_output(const edgecv_model* model, uint32_t index, edgecv_port_info* info,
-                                             edgecv_error* error);
+EDGECV_API edgecv_status edgecv_model_input(const edgecv_model* model, uint32_t index,
+                                            edgecv_port_info* info, edgecv_error* error);
+EDGECV_API edgecv_status edgecv_model_output(const edgecv_model* model, uint32_t index,
+                                             edgecv_port_info* info, edgecv_error* error);
 
-/* The value of a META key, or NULL. `*bytes` (may be NULL) is its length; values are NUL-terminated besides. */
+/* The value of a META key, or NULL. `*bytes` (may be NULL) is its length; values are NUL-terminated
+ * besides. */
 EDGECV_API const char* edgecv_model_meta(const edgecv_model* model, const char* key, size_t* bytes);
-EDGECV_API edgecv_status edgecv_model_meta_at(const edgecv_model* model, uint32_t index, const char** key,
-                                              const char** value, size_t* value_bytes, edgecv_error* error);
+EDGECV_API edgecv_status edgecv_model_meta_at(const edgecv_model* model, uint32_t index,
+                                              const char** key, const char** value,
+                                              size_t* value_bytes, edgecv_error* error);
 
-/* Judges a file without planning it: EDGECV_STATUS_OK when edgecv_model_load_memory would accept its format. */
+/* Judges a file without planning it: EDGECV_STATUS_OK when edgecv_model_load_memory would accept
+ * its format. */
 EDGECV_API edgecv_status edgecv_check_file(const void* data, size_t bytes, edgecv_error* error);
 
-/* ---- what is inside ---------------------------------------------------------------------------------------- */
+/* ---- what is inside
+ * ---------------------------------------------------------------------------------------- */
 
 typedef struct edgecv_tensor_info {
   size_t size;
@@ -210,17 +227,19 @@ typedef struct edgecv_step_info {
   int32_t parallel; /* 1: shared among the threads of the run */
 } edgecv_step_info;
 
-EDGECV_API edgecv_status edgecv_model_tensor(const edgecv_model* model, uint32_t index, edgecv_tensor_info* info,
-                                             edgecv_error* error);
-EDGECV_API edgecv_status edgecv_model_op(const edgecv_model* model, uint32_t index, edgecv_op_info* info,
-                                         edgecv_error* error);
+EDGECV_API edgecv_status edgecv_model_tensor(const edgecv_model* model, uint32_t index,
+                                             edgecv_tensor_info* info, edgecv_error* error);
+EDGECV_API edgecv_status edgecv_model_op(const edgecv_model* model, uint32_t index,
+                                         edgecv_op_info* info, edgecv_error* error);
 /* The tensor id of an op's input; UINT32_MAX: an optional input that is absent. */
-EDGECV_API edgecv_status edgecv_model_op_input(const edgecv_model* model, uint32_t op, uint32_t input, uint32_t* tensor,
+EDGECV_API edgecv_status edgecv_model_op_input(const edgecv_model* model, uint32_t op,
+                                               uint32_t input, uint32_t* tensor,
                                                edgecv_error* error);
-EDGECV_API edgecv_status edgecv_model_step(const edgecv_model* model, uint32_t index, edgecv_step_info* info,
-                                           edgecv_error* error);
+EDGECV_API edgecv_status edgecv_model_step(const edgecv_model* model, uint32_t index,
+                                           edgecv_step_info* info, edgecv_error* error);
 
-/* ---- pre-processing: docs/preprocess.md -------------------------------------------------------------------- */
+/* ---- pre-processing: docs/preprocess.md
+ * -------------------------------------------------------------------- */
 
 typedef struct edgecv_preprocess {
   size_t size;
@@ -238,7 +257,8 @@ typedef struct edgecv_preprocess {
 } edgecv_preprocess;
 
 EDGECV_API edgecv_status edgecv_model_preprocess(const edgecv_model* model, uint32_t index,
-                                                 edgecv_preprocess* preprocess, edgecv_error* error);
+                                                 edgecv_preprocess* preprocess,
+                                                 edgecv_error* error);
 
 /* HWC RGB, one byte a channel; row y begins at pixels + y * stride, stride >= 3 * width. */
 typedef struct edgecv_image {
@@ -255,84 +275,106 @@ typedef enum edgecv_pixels {
   EDGECV_PIXELS_S8 = 2   /* the same quantized */
 } edgecv_pixels;
 
-EDGECV_API edgecv_status edgecv_preprocess_check(const edgecv_preprocess* preprocess, edgecv_error* error);
+EDGECV_API edgecv_status edgecv_preprocess_check(const edgecv_preprocess* preprocess,
+                                                 edgecv_error* error);
 /* What a picture of image_width x image_height becomes. */
-EDGECV_API edgecv_status edgecv_preprocess_size(const edgecv_preprocess* preprocess, int32_t image_width,
-                                                int32_t image_height, int32_t* width, int32_t* height,
-                                                int32_t* channels, edgecv_error* error);
-/* Writes height * width * channels elements of `kind`, HWC. scale and zero_point: EDGECV_PIXELS_S8 alone. */
-EDGECV_API edgecv_status edgecv_preprocess_run(const edgecv_preprocess* preprocess, const edgecv_image* image,
-                                               edgecv_pixels kind, float scale, int32_t zero_point, void* data,
+EDGECV_API edgecv_status edgecv_preprocess_size(const edgecv_preprocess* preprocess,
+                                                int32_t image_width, int32_t image_height,
+                                                int32_t* width, int32_t* height, int32_t* channels,
+                                                edgecv_error* error);
+/* Writes height * width * channels elements of `kind`, HWC. scale and zero_point: EDGECV_PIXELS_S8
+ * alone. */
+EDGECV_API edgecv_status edgecv_preprocess_run(const edgecv_preprocess* preprocess,
+                                               const edgecv_image* image, edgecv_pixels kind,
+                                               float scale, int32_t zero_point, void* data,
                                                size_t bytes, edgecv_error* error);
 
-/* ---- session ----------------------------------------------------------------------------------------------- */
+/* ---- session
+ * -----------------------------------------------------------------------------------------------
+ */
 
-EDGECV_API edgecv_status edgecv_session_create(edgecv_model* model, edgecv_session** session, edgecv_error* error);
+EDGECV_API edgecv_status edgecv_session_create(edgecv_model* model, edgecv_session** session,
+                                               edgecv_error* error);
 EDGECV_API void edgecv_session_destroy(edgecv_session* session); /* accepts NULL */
 
-/* Fills input `index` from `bytes` bytes of `dtype`. A float is quantized as docs/ops.md says (EDGECV_STATUS_NAN_INPUT
- * for a NaN); otherwise dtype must be the stored one. `data` needs the alignment of its elements only. */
-EDGECV_API edgecv_status edgecv_session_set_input(edgecv_session* session, uint32_t index, const void* data,
-                                                  size_t bytes, edgecv_dtype dtype, edgecv_layout layout,
+/* Fills input `index` from `bytes` bytes of `dtype`. A float is quantized as docs/ops.md says
+ * (EDGECV_STATUS_NAN_INPUT for a NaN); otherwise dtype must be the stored one. `data` needs the
+ * alignment of its elements only. */
+EDGECV_API edgecv_status edgecv_session_set_input(edgecv_session* session, uint32_t index,
+                                                  const void* data, size_t bytes,
+                                                  edgecv_dtype dtype, edgecv_layout layout,
                                                   edgecv_error* error);
-/* The input's own memory, raw layout, aligned to 64 bytes: write it whole before the run. Counts as filled. */
-EDGECV_API edgecv_status edgecv_session_map_input(edgecv_session* session, uint32_t index, void** data, size_t* bytes,
+/* The input's own memory, raw layout, aligned to 64 bytes: write it whole before the run. Counts as
+ * filled. */
+EDGECV_API edgecv_status edgecv_session_map_input(edgecv_session* session, uint32_t index,
+                                                  void** data, size_t* bytes, edgecv_error* error);
+
+/* Fills batch entry `batch` of input `index` through the pre-processing stored in the file. The
+ * input counts as filled when its last batch entry is. */
+EDGECV_API edgecv_status edgecv_session_set_image(edgecv_session* session, uint32_t index,
+                                                  uint32_t batch, const edgecv_image* image,
                                                   edgecv_error* error);
 
-/* Fills batch entry `batch` of input `index` through the pre-processing stored in the file. The input counts as filled
- * when its last batch entry is. */
-EDGECV_API edgecv_status edgecv_session_set_image(edgecv_session* session, uint32_t index, uint32_t batch,
-                                                  const edgecv_image* image, edgecv_error* error);
-
-/* Every input must have been filled since the last run (EDGECV_STATUS_WRONG_STATE): a run reuses their memory. */
+/* Every input must have been filled since the last run (EDGECV_STATUS_WRONG_STATE): a run reuses
+ * their memory. */
 EDGECV_API edgecv_status edgecv_session_run(edgecv_session* session, edgecv_error* error);
 
-/* After a run and before an input is filled again. dtype: EDGECV_DTYPE_F32 (a quantized output is dequantized) or the stored one. */
-EDGECV_API edgecv_status edgecv_session_get_output(const edgecv_session* session, uint32_t index, void* data,
-                                                   size_t bytes, edgecv_dtype dtype, edgecv_layout layout,
-                                                   edgecv_error* error);
+/* After a run and before an input is filled again. dtype: EDGECV_DTYPE_F32 (a quantized output is
+ * dequantized) or the stored one. */
+EDGECV_API edgecv_status edgecv_session_get_output(const edgecv_session* session, uint32_t index,
+                                                   void* data, size_t bytes, edgecv_dtype dtype,
+                                                   edgecv_layout layout, edgecv_error* error);
 /* The output's own memory, raw layout; valid until an input is filled again. */
-EDGECV_API edgecv_status edgecv_session_map_output(const edgecv_session* session, uint32_t index, const void** data,
-                                                   size_t* bytes, edgecv_error* error);
-/* After a run of a keep_all model: any tensor; in an op callback: inputs and output of that op; always: constants. Raw
- * layout, dtype as for outputs. */
-EDGECV_API edgecv_status edgecv_session_read_tensor(const edgecv_session* session, uint32_t tensor, void* data,
-                                                    size_t bytes, edgecv_dtype dtype, edgecv_error* error);
+EDGECV_API edgecv_status edgecv_session_map_output(const edgecv_session* session, uint32_t index,
+                                                   const void** data, size_t* bytes,
+                                                   edgecv_error* error);
+/* After a run of a keep_all model: any tensor; in an op callback: inputs and output of that op;
+ * always: constants. Raw layout, dtype as for outputs. */
+EDGECV_API edgecv_status edgecv_session_read_tensor(const edgecv_session* session, uint32_t tensor,
+                                                    void* data, size_t bytes, edgecv_dtype dtype,
+                                                    edgecv_error* error);
 
 /* Time each step of the following runs (1) or not (0, the default). */
-EDGECV_API edgecv_status edgecv_session_set_timing(edgecv_session* session, int32_t on, edgecv_error* error);
-/* Nanoseconds of each step of the last run; count must be the model's step_count. */
-EDGECV_API edgecv_status edgecv_session_step_times(const edgecv_session* session, uint64_t* nanoseconds, size_t count,
+EDGECV_API edgecv_status edgecv_session_set_timing(edgecv_session* session, int32_t on,
                                                    edgecv_error* error);
-/* Called on the running thread after each op, in order; NULL: none. Of this session's functions it may call
- * edgecv_session_read_tensor alone. */
+/* Nanoseconds of each step of the last run; count must be the model's step_count. */
+EDGECV_API edgecv_status edgecv_session_step_times(const edgecv_session* session,
+                                                   uint64_t* nanoseconds, size_t count,
+                                                   edgecv_error* error);
+/* Called on the running thread after each op, in order; NULL: none. Of this session's functions it
+ * may call edgecv_session_read_tensor alone. */
 typedef void (*edgecv_op_function)(void* context, uint32_t op);
-EDGECV_API edgecv_status edgecv_session_set_op_callback(edgecv_session* session, edgecv_op_function function,
-                                                        void* context, edgecv_error* error);
+EDGECV_API edgecv_status edgecv_session_set_op_callback(edgecv_session* session,
+                                                        edgecv_op_function function, void* context,
+                                                        edgecv_error* error);
 
-/* ---- verify ------------------------------------------------------------------------------------------------ */
+/* ---- verify
+ * ------------------------------------------------------------------------------------------------
+ */
 
 typedef struct edgecv_verify_report {
   size_t size;
-  uint32_t goldens;       /* run */
-  uint32_t digests;       /* compared */
-  uint32_t failed;        /* of them, different */
-  uint32_t failed_op;     /* the first; UINT32_MAX: none */
+  uint32_t goldens;   /* run */
+  uint32_t digests;   /* compared */
+  uint32_t failed;    /* of them, different */
+  uint32_t failed_op; /* the first; UINT32_MAX: none */
   uint32_t failed_golden;
   const char* failed_name;   /* of the op, or NULL */
   const char* failed_kernel; /* of the op's first step, or NULL */
   char text[EDGECV_ERROR_TEXT];
 } edgecv_verify_report;
 
-/* Runs the golden inputs stored in the file with the kernels of this model and compares every digest.
- * EDGECV_STATUS_VERIFY_FAILED when one differs; `report` (may be NULL) is filled in both cases. A file without goldens
- * gives EDGECV_STATUS_OK and goldens == 0. */
-EDGECV_API edgecv_status edgecv_model_verify(edgecv_model* model, edgecv_verify_report* report, edgecv_error* error);
+/* Runs the golden inputs stored in the file with the kernels of this model and compares every
+ * digest. EDGECV_STATUS_VERIFY_FAILED when one differs; `report` (may be NULL) is filled in both
+ * cases. A file without goldens gives EDGECV_STATUS_OK and goldens == 0. */
+EDGECV_API edgecv_status edgecv_model_verify(edgecv_model* model, edgecv_verify_report* report,
+                                             edgecv_error* error);
 
-/* ---- this machine ------------------------------------------------------------------------------------------ */
+/* ---- this machine
+ * ------------------------------------------------------------------------------------------ */
 
-/* Instruction sets edgecv knows, lowest first: index 0.. until NULL. `*usable` (may be NULL): this CPU has it and this
- * build has kernels for it. */
+/* Instruction sets edgecv knows, lowest first: index 0.. until NULL. `*usable` (may be NULL): this
+ * CPU has it and this build has kernels for it. */
 EDGECV_API const char* edgecv_isa_name(uint32_t index, int32_t* usable);
 /* "AMD EPYC 7B13", "Raspberry Pi 4 Model B Rev 1.4", "unknown"; cut to size - 1 characters. */
 EDGECV_API void edgecv_cpu_name(char* text, size_t size);
@@ -347,7 +389,8 @@ typedef struct edgecv_kernel_info {
 } edgecv_kernel_info;
 
 EDGECV_API uint32_t edgecv_kernel_count(void);
-EDGECV_API edgecv_status edgecv_kernel_at(uint32_t index, edgecv_kernel_info* info, edgecv_error* error);
+EDGECV_API edgecv_status edgecv_kernel_at(uint32_t index, edgecv_kernel_info* info,
+                                          edgecv_error* error);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,5 @@
-// What the files of the C API share: its handles are the runtime's objects, its structs carry their size.
+// What the files of the C API share: its handles are the runtime's objects, its structs carry their
+// size.
 #ifndef EDGECV_CAPI_CAPI_H_
 #define EDGECV_CAPI_CAPI_H_
 
@@ -11,11 +12,15 @@
 
 namespace edgecv::capi {
 
-inline runtime::Model* unwrap(edgecv_model* model) { return reinterpret_cast<runtime::Model*>(model); }
+inline runtime::Model* unwrap(edgecv_model* model) {
+  return reinterpret_cast<runtime::Model*>(model);
+}
 inline const runtime::Model* unwrap(const edgecv_model* model) {
   return reinterpret_cast<const runtime::Model*>(model);
 }
-inline runtime::Session* unwrap(edgecv_session* session) { return reinterpret_cast<runtime::Session*>(session); }
+inline runtime::Session* unwrap(edgecv_session* session) {
+  return reinterpret_cast<runtime::Session*>(session);
+}
 inline const runtime::Session* unwrap(const edgecv_session* session) {
   return reinterpret_cast<const runtime::Session*>(session);
 }
@@ -48,7 +53,8 @@ inline Status null_argument(const char* what, Error* error) {
 }
 
 inline Status no_such(const char* what, uint32_t index, size_t count, Error* error) {
-  return fail(error, Status::kInvalidArgument, "there is no %s %u: there are %zu", what, index, count);
+  return fail(error, Status::kInvalidArgument, "there is no %s %u: there are %zu", what, index,
+              count);
 }
 
 // Copies as much of `full` as the caller's struct has room for.

@@ -4,8 +4,9 @@
 
 namespace edgecv::capi {
 
-#define EDGECV_SAME(name, value) \
-  static_assert(static_cast<int>(EDGECV_STATUS_##name) == static_cast<int>(Status::value), "one set of status codes")
+#define EDGECV_SAME(name, value)                                                           \
+  static_assert(static_cast<int>(EDGECV_STATUS_##name) == static_cast<int>(Status::value), \
+                "one set of status codes")
 EDGECV_SAME(OK, kOk);
 EDGECV_SAME(INVALID_ARGUMENT, kInvalidArgument);
 EDGECV_SAME(IO, kIo);

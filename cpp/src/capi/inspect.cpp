@@ -9,8 +9,8 @@ using namespace edgecv::capi;  // NOLINT
 
 extern "C" {
 
-edgecv_status edgecv_model_tensor(const edgecv_model* model, uint32_t index, edgecv_tensor_info* info,
-                                  edgecv_error* error) {
+edgecv_status edgecv_model_tensor(const edgecv_model* model, uint32_t index,
+                                  edgecv_tensor_info* info, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (model == nullptr) return null_argument("`model`", e);
     const format::ParsedModel& file = unwrap(model)->file();
@@ -32,7 +32,8 @@ edgecv_status edgecv_model_tensor(const edgecv_model* model, uint32_t index, edg
   });
 }
 
-edgecv_status edgecv_model_op(const edgecv_model* model, uint32_t index, edgecv_op_info* info, edgecv_error* error) {
+edgecv_status edgecv_model_op(const edgecv_model* model, uint32_t index, edgecv_op_info* info,
+                              edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (model == nullptr) return null_argument("`model`", e);
     const format::ParsedModel& file = unwrap(model)->file();
@@ -54,14 +55,15 @@ edgecv_status edgecv_model_op(const edgecv_model* model, uint32_t index, edgecv_
   });
 }
 
-edgecv_status edgecv_model_op_input(const edgecv_model* model, uint32_t op, uint32_t input, uint32_t* tensor,
-                                    edgecv_error* error) {
+edgecv_status edgecv_model_op_input(const edgecv_model* model, uint32_t op, uint32_t input,
+                                    uint32_t* tensor, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (model == nullptr) return null_argument("`model`", e);
     if (tensor == nullptr) return null_argument("`tensor`", e);
     const format::ParsedModel& file = unwrap(model)->file();
     if (op >= file.ops.size()) return no_such("op", op, file.ops.size(), e);
-    if (input >= file.ops[op].input_count) return no_such("operand", input, file.ops[op].input_count, e);
+    if (input >= file.ops[op].input_count)
+      return no_such("operand", input, file.ops[op].input_count, e);
     *tensor = file.input_id(file.ops[op], input);
     return Status::kOk;
   });
@@ -94,7 +96,9 @@ const char* edgecv_isa_name(uint32_t index, int32_t* usable) {
   const char* name = kernels::isa_name(index);
   if (name != nullptr && usable != nullptr) {
     uint32_t mask;
-    *usable = kernels::isa_mask_for(name, kernels::detect_isa_bits(), &mask, nullptr) == Status::kOk ? 1 : 0;
+    *usable = kernels::isa_mask_for(name, kernels::detect_isa_bits(), &mask, nullptr) == Status::kOk
+                  ? 1
+                  : 0;
   }
   return name;
 }
@@ -109,7 +113,8 @@ uint32_t edgecv_kernel_count(void) { return static_cast<uint32_t>(kernels::kerne
 
 edgecv_status edgecv_kernel_at(uint32_t index, edgecv_kernel_info* info, edgecv_error* error) {
   return call(error, [&](Error* e) {
-    if (index >= kernels::kernel_count()) return no_such("kernel", index, kernels::kernel_count(), e);
+    if (index >= kernels::kernel_count())
+      return no_such("kernel", index, kernels::kernel_count(), e);
     const kernels::Kernel& kernel = kernels::kernel_at(index);
     edgecv_kernel_info full;
     memset(&full, 0, sizeof(full));

@@ -7,27 +7,31 @@ using namespace edgecv::capi;  // NOLINT
 
 namespace {
 
-Status load(const runtime::ModelSource& source, const edgecv_load_options* options, edgecv_model** model,
-            Error* error) {
+Status load(const runtime::ModelSource& source, const edgecv_load_options* options,
+            edgecv_model** model, Error* error) {
   if (model == nullptr) return null_argument("`model`", error);
   edgecv_load_options given;
   memset(&given, 0, sizeof(given));
   if (options != nullptr) {
     if (options->size <= sizeof(options->size)) {
-      return fail(error, Status::kInvalidArgument, "the load options say their size is %zu", options->size);
+      return fail(error, Status::kInvalidArgument, "the load options say their size is %zu",
+                  options->size);
     }
     memcpy(&given, options, options->size < sizeof(given) ? options->size : sizeof(given));
   }
-  if (given.threads < 0) return fail(error, Status::kInvalidArgument, "threads is %d", given.threads);
+  if (given.threads < 0)
+    return fail(error, Status::kInvalidArgument, "threads is %d", given.threads);
   Allocator allocator = default_allocator();
   if (given.allocator.allocate != nullptr) {
-    if (given.allocator.release == nullptr) return null_argument("the allocator's `release`", error);
+    if (given.allocator.release == nullptr)
+      return null_argument("the allocator's `release`", error);
     allocator = {given.allocator.context, given.allocator.allocate, given.allocator.release};
   }
   format::Limits limits;
   if (given.max_file_bytes != 0) limits.file_bytes = given.max_file_bytes;
   if (given.max_arena_bytes != 0) limits.arena_bytes = given.max_arena_bytes;
-  if (given.max_work != 0) limits.work = static_cast<int64_t>(given.max_work < INT64_MAX ? given.max_work : INT64_MAX);
+  if (given.max_work != 0)
+    limits.work = static_cast<int64_t>(given.max_work < INT64_MAX ? given.max_work : INT64_MAX);
   runtime::ModelSource from = source;
   from.borrow = given.borrow != 0;
   runtime::PlanOptions plan;
@@ -53,7 +57,8 @@ Status load(const runtime::ModelSource& source, const edgecv_load_options* optio
   return Status::kOk;
 }
 
-Status give_port(const edgecv_model* handle, bool input, uint32_t index, edgecv_port_info* info, Error* error) {
+Status give_port(const edgecv_model* handle, bool input, uint32_t index, edgecv_port_info* info,
+                 Error* error) {
   if (handle == nullptr) return null_argument("`model`", error);
   const format::ParsedModel& file = unwrap(handle)->file();
   const size_t count = input ? file.input_ports : file.ports.size() - file.input_ports;
@@ -84,10 +89,12 @@ extern "C" {
 
 const char* edgecv_version(void) { return EDGECV_VERSION; }
 
-const char* edgecv_status_name(edgecv_status status) { return status_name(static_cast<Status>(status)); }
+const char* edgecv_status_name(edgecv_status status) {
+  return status_name(static_cast<Status>(status));
+}
 
-edgecv_status edgecv_model_load(const char* path, const edgecv_load_options* options, edgecv_model** model,
-                                edgecv_error* error) {
+edgecv_status edgecv_model_load(const char* path, const edgecv_load_options* options,
+                                edgecv_model** model, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (path == nullptr) return null_argument("`path`", e);
     runtime::ModelSource source;
@@ -106,8 +113,9 @@ edgecv_status edgecv_model_load_fd(int fd, const edgecv_load_options* options, e
   });
 }
 
-edgecv_status edgecv_model_load_memory(const void* data, size_t bytes, const edgecv_load_options* options,
-                                       edgecv_model** model, edgecv_error* error) {
+edgecv_status edgecv_model_load_memory(const void* data, size_t bytes,
+                                       const edgecv_load_options* options, edgecv_model** model,
+                                       edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (data == nullptr) return null_argument("`data`", e);
     runtime::ModelSource source;
@@ -132,7 +140,8 @@ void edgecv_model_destroy(edgecv_model* model) {
   if (model != nullptr) unwrap(model)->release();
 }
 
-edgecv_status edgecv_model_get_info(const edgecv_model* handle, edgecv_model_info* info, edgecv_error* error) {
+edgecv_status edgecv_model_get_info(const edgecv_model* handle, edgecv_model_info* info,
+                                    edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (handle == nullptr) return null_argument("`model`", e);
     const runtime::Model& model = *unwrap(handle);
@@ -155,7 +164,8 @@ edgecv_status edgecv_model_get_info(const edgecv_model* handle, edgecv_model_inf
     for (const format::TensorRecord& tensor : file.tensors) full.weight_bytes += tensor.size;
     full.packed_bytes = plan.packed.size();
     full.arena_bytes = plan.arena_bytes;
-    full.scratch_bytes = plan.scratch_bytes * static_cast<uint64_t>(plan.threads) + plan.staging_bytes;
+    full.scratch_bytes =
+        plan.scratch_bytes * static_cast<uint64_t>(plan.threads) + plan.staging_bytes;
     full.macs = plan.macs;
     full.version_major = file.header.version_major;
     full.version_minor = file.header.version_minor;
@@ -184,8 +194,8 @@ const char* edgecv_model_meta(const edgecv_model* model, const char* key, size_t
   return nullptr;
 }
 
-edgecv_status edgecv_model_meta_at(const edgecv_model* model, uint32_t index, const char** key, const char** value,
-                                   size_t* value_bytes, edgecv_error* error) {
+edgecv_status edgecv_model_meta_at(const edgecv_model* model, uint32_t index, const char** key,
+                                   const char** value, size_t* value_bytes, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (model == nullptr) return null_argument("`model`", e);
     const format::ParsedModel& file = unwrap(model)->file();
@@ -198,7 +208,8 @@ edgecv_status edgecv_model_meta_at(const edgecv_model* model, uint32_t index, co
   });
 }
 
-edgecv_status edgecv_model_verify(edgecv_model* model, edgecv_verify_report* report, edgecv_error* error) {
+edgecv_status edgecv_model_verify(edgecv_model* model, edgecv_verify_report* report,
+                                  edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (model == nullptr) return null_argument("`model`", e);
     runtime::VerifyReport found;
@@ -215,7 +226,8 @@ edgecv_status edgecv_model_verify(edgecv_model* model, edgecv_verify_report* rep
       const runtime::Plan& plan = unwrap(model)->plan();
       const uint32_t step = plan.first_step[found.failed_op];
       full.failed_name = unwrap(model)->file().op_name(found.failed_op);
-      if (step != plan.first_step[found.failed_op + 1]) full.failed_kernel = plan.steps[step].kernel->name;
+      if (step != plan.first_step[found.failed_op + 1])
+        full.failed_kernel = plan.steps[step].kernel->name;
     }
     memcpy(full.text, found.text, sizeof(full.text));
     EDGECV_TRY(give_info(report, full, e));

@@ -11,7 +11,8 @@ namespace {
 Status read_spec(const edgecv_preprocess* given, vision::PreprocessSpec* spec, Error* error) {
   if (given == nullptr) return null_argument("`preprocess`", error);
   if (given->size < sizeof(*given)) {
-    return fail(error, Status::kInvalidArgument, "the pre-processing says its size is %zu", given->size);
+    return fail(error, Status::kInvalidArgument, "the pre-processing says its size is %zu",
+                given->size);
   }
   memset(static_cast<void*>(spec), 0, sizeof(*spec));
   spec->resize_mode = static_cast<vision::ResizeMode>(given->resize_mode);
@@ -32,12 +33,13 @@ Status read_spec(const edgecv_preprocess* given, vision::PreprocessSpec* spec, E
 
 extern "C" {
 
-edgecv_status edgecv_model_preprocess(const edgecv_model* model, uint32_t index, edgecv_preprocess* preprocess,
-                                      edgecv_error* error) {
+edgecv_status edgecv_model_preprocess(const edgecv_model* model, uint32_t index,
+                                      edgecv_preprocess* preprocess, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (model == nullptr) return null_argument("`model`", e);
     const format::ParsedModel& file = unwrap(model)->file();
-    if (index >= file.preprocess.size()) return no_such("pre-processing", index, file.preprocess.size(), e);
+    if (index >= file.preprocess.size())
+      return no_such("pre-processing", index, file.preprocess.size(), e);
     const format::PreprocessRecord& record = file.preprocess[index];
     edgecv_preprocess full;
     memset(&full, 0, sizeof(full));
@@ -63,10 +65,12 @@ edgecv_status edgecv_preprocess_check(const edgecv_preprocess* preprocess, edgec
   });
 }
 
-edgecv_status edgecv_preprocess_size(const edgecv_preprocess* preprocess, int32_t image_width, int32_t image_height,
-                                     int32_t* width, int32_t* height, int32_t* channels, edgecv_error* error) {
+edgecv_status edgecv_preprocess_size(const edgecv_preprocess* preprocess, int32_t image_width,
+                                     int32_t image_height, int32_t* width, int32_t* height,
+                                     int32_t* channels, edgecv_error* error) {
   return call(error, [&](Error* e) {
-    if (width == nullptr || height == nullptr || channels == nullptr) return null_argument("a result's place", e);
+    if (width == nullptr || height == nullptr || channels == nullptr)
+      return null_argument("a result's place", e);
     vision::PreprocessSpec spec;
     EDGECV_TRY(read_spec(preprocess, &spec, e));
     vision::PreprocessGeometry geometry;
@@ -78,8 +82,9 @@ edgecv_status edgecv_preprocess_size(const edgecv_preprocess* preprocess, int32_
   });
 }
 
-edgecv_status edgecv_preprocess_run(const edgecv_preprocess* preprocess, const edgecv_image* image, edgecv_pixels kind,
-                                    float scale, int32_t zero_point, void* data, size_t bytes, edgecv_error* error) {
+edgecv_status edgecv_preprocess_run(const edgecv_preprocess* preprocess, const edgecv_image* image,
+                                    edgecv_pixels kind, float scale, int32_t zero_point, void* data,
+                                    size_t bytes, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (image == nullptr) return null_argument("`image`", e);
     if (image->size < sizeof(*image)) {
@@ -88,7 +93,8 @@ edgecv_status edgecv_preprocess_run(const edgecv_preprocess* preprocess, const e
     vision::PreprocessSpec spec;
     EDGECV_TRY(read_spec(preprocess, &spec, e));
     const vision::ImageView view = {image->pixels, image->width, image->height, image->stride};
-    const vision::PreprocessOutput output = {static_cast<vision::OutputKind>(kind), data, bytes, scale, zero_point};
+    const vision::PreprocessOutput output = {static_cast<vision::OutputKind>(kind), data, bytes,
+                                             scale, zero_point};
     return vision::preprocess_image(spec, view, output, default_allocator(), e);
   });
 }

@@ -17,7 +17,8 @@ Status check_layout(edgecv_layout layout, Error* error) {
 
 extern "C" {
 
-edgecv_status edgecv_session_create(edgecv_model* model, edgecv_session** session, edgecv_error* error) {
+edgecv_status edgecv_session_create(edgecv_model* model, edgecv_session** session,
+                                    edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (model == nullptr) return null_argument("`model`", e);
     if (session == nullptr) return null_argument("`session`", e);
@@ -32,8 +33,9 @@ void edgecv_session_destroy(edgecv_session* session) {
   if (session != nullptr) unwrap(session)->destroy();
 }
 
-edgecv_status edgecv_session_set_input(edgecv_session* session, uint32_t index, const void* data, size_t bytes,
-                                       edgecv_dtype dtype, edgecv_layout layout, edgecv_error* error) {
+edgecv_status edgecv_session_set_input(edgecv_session* session, uint32_t index, const void* data,
+                                       size_t bytes, edgecv_dtype dtype, edgecv_layout layout,
+                                       edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (session == nullptr) return null_argument("`session`", e);
     EDGECV_TRY(check_layout(layout, e));
@@ -42,8 +44,8 @@ edgecv_status edgecv_session_set_input(edgecv_session* session, uint32_t index, 
   });
 }
 
-edgecv_status edgecv_session_map_input(edgecv_session* session, uint32_t index, void** data, size_t* bytes,
-                                       edgecv_error* error) {
+edgecv_status edgecv_session_map_input(edgecv_session* session, uint32_t index, void** data,
+                                       size_t* bytes, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (session == nullptr) return null_argument("`session`", e);
     if (data == nullptr || bytes == nullptr) return null_argument("a result's place", e);
@@ -71,8 +73,9 @@ edgecv_status edgecv_session_run(edgecv_session* session, edgecv_error* error) {
   });
 }
 
-edgecv_status edgecv_session_get_output(const edgecv_session* session, uint32_t index, void* data, size_t bytes,
-                                        edgecv_dtype dtype, edgecv_layout layout, edgecv_error* error) {
+edgecv_status edgecv_session_get_output(const edgecv_session* session, uint32_t index, void* data,
+                                        size_t bytes, edgecv_dtype dtype, edgecv_layout layout,
+                                        edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (session == nullptr) return null_argument("`session`", e);
     EDGECV_TRY(check_layout(layout, e));
@@ -81,8 +84,8 @@ edgecv_status edgecv_session_get_output(const edgecv_session* session, uint32_t 
   });
 }
 
-edgecv_status edgecv_session_map_output(const edgecv_session* session, uint32_t index, const void** data,
-                                        size_t* bytes, edgecv_error* error) {
+edgecv_status edgecv_session_map_output(const edgecv_session* session, uint32_t index,
+                                        const void** data, size_t* bytes, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (session == nullptr) return null_argument("`session`", e);
     if (data == nullptr || bytes == nullptr) return null_argument("a result's place", e);
@@ -90,8 +93,8 @@ edgecv_status edgecv_session_map_output(const edgecv_session* session, uint32_t 
   });
 }
 
-edgecv_status edgecv_session_read_tensor(const edgecv_session* session, uint32_t tensor, void* data, size_t bytes,
-                                         edgecv_dtype dtype, edgecv_error* error) {
+edgecv_status edgecv_session_read_tensor(const edgecv_session* session, uint32_t tensor, void* data,
+                                         size_t bytes, edgecv_dtype dtype, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (session == nullptr) return null_argument("`session`", e);
     return unwrap(session)->read_tensor(tensor, data, bytes, static_cast<format::Dtype>(dtype), e);
@@ -105,22 +108,24 @@ edgecv_status edgecv_session_set_timing(edgecv_session* session, int32_t on, edg
   });
 }
 
-edgecv_status edgecv_session_step_times(const edgecv_session* session, uint64_t* nanoseconds, size_t count,
-                                        edgecv_error* error) {
+edgecv_status edgecv_session_step_times(const edgecv_session* session, uint64_t* nanoseconds,
+                                        size_t count, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (session == nullptr) return null_argument("`session`", e);
     if (nanoseconds == nullptr) return null_argument("`nanoseconds`", e);
     const runtime::Session& own = *unwrap(session);
     const size_t steps = own.model().plan().steps.size();
-    if (count != steps) return fail(e, Status::kInvalidArgument, "the model has %zu steps, not %zu", steps, count);
-    if (own.step_times().size() != steps) return fail(e, Status::kWrongState, "timing was never on");
+    if (count != steps)
+      return fail(e, Status::kInvalidArgument, "the model has %zu steps, not %zu", steps, count);
+    if (own.step_times().size() != steps)
+      return fail(e, Status::kWrongState, "timing was never on");
     memcpy(nanoseconds, own.step_times().data(), steps * sizeof(uint64_t));
     return Status::kOk;
   });
 }
 
-edgecv_status edgecv_session_set_op_callback(edgecv_session* session, edgecv_op_function function, void* context,
-                                             edgecv_error* error) {
+edgecv_status edgecv_session_set_op_callback(edgecv_session* session, edgecv_op_function function,
+                                             void* context, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (session == nullptr) return null_argument("`session`", e);
     unwrap(session)->set_op_callback(function, context);

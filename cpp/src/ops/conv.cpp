@@ -52,9 +52,10 @@ Status lower_conv(Lowering* lowering, Family family, bool transpose) {
   p.in_stride = p.in_c;
   p.out_stride = p.out_c;
   set_constants(*lowering, 9, &p);
-  const TensorRecord& per_tap = transpose ? x : y;  // the side each tap of which is one multiply-add
-  call->macs = int64_t{per_tap.dims[0]} * per_tap.dims[1] * per_tap.dims[2] * p.out_c * p.kernel_h * p.kernel_w *
-               (p.in_c / p.groups);
+  const TensorRecord& per_tap =
+      transpose ? x : y;  // the side each tap of which is one multiply-add
+  call->macs = int64_t{per_tap.dims[0]} * per_tap.dims[1] * per_tap.dims[2] * p.out_c * p.kernel_h *
+               p.kernel_w * (p.in_c / p.groups);
   call->bytes += format::tensor_bytes(w);
   return Status::kOk;
 }
@@ -66,7 +67,8 @@ Status lower_Conv2d(Lowering* lowering) {
 }
 
 Status lower_ConvTranspose2d(Lowering* lowering) {
-  return lower_conv(lowering, lowering->is_s8() ? Family::kConvTransposeS8 : Family::kConvTransposeF32, true);
+  return lower_conv(lowering,
+                    lowering->is_s8() ? Family::kConvTransposeS8 : Family::kConvTransposeF32, true);
 }
 
 // A 1x1 convolution over an image of one row, a pixel for each row of the matrix.

@@ -9,8 +9,10 @@ using kernels::BinaryOp;
 using kernels::BinaryProblem;
 using kernels::Family;
 
-// Dims and strides of the broadcast: dims of 1 dropped, dims that follow each other in both operands merged.
-void set_broadcast(const TensorRecord& a, const TensorRecord& b, const TensorRecord& y, BinaryProblem* p) {
+// Dims and strides of the broadcast: dims of 1 dropped, dims that follow each other in both
+// operands merged.
+void set_broadcast(const TensorRecord& a, const TensorRecord& b, const TensorRecord& y,
+                   BinaryProblem* p) {
   const TensorRecord* operands[2] = {&a, &b};
   int64_t strides[2][format::kMaxRank];
   for (int side = 0; side < 2; ++side) {
@@ -27,7 +29,8 @@ void set_broadcast(const TensorRecord& a, const TensorRecord& b, const TensorRec
     const int32_t dim = y.dims[i];
     if (dim == 1) continue;
     const int last = p->rank - 1;
-    if (last >= 0 && p->a_stride[last] == strides[0][i] * dim && p->b_stride[last] == strides[1][i] * dim) {
+    if (last >= 0 && p->a_stride[last] == strides[0][i] * dim &&
+        p->b_stride[last] == strides[1][i] * dim) {
       p->dims[last] *= dim;
       p->a_stride[last] = strides[0][i];
       p->b_stride[last] = strides[1][i];

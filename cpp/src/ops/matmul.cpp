@@ -17,9 +17,11 @@ Status lower_MatMul(Lowering* lowering) {
   p.k = a.dims[a.rank - 1];
   p.transpose_b = op.ints[0] != 0;
 
-  // Leading dims, broadcast as numpy does; those that follow each other in both operands are merged.
+  // Leading dims, broadcast as numpy does; those that follow each other in both operands are
+  // merged.
   const format::TensorRecord* operands[2] = {&a, &b};
-  int64_t step[2] = {int64_t{p.m} * p.k, int64_t{p.n} * p.k};  // elements of one more entry of the dim at hand
+  int64_t step[2] = {int64_t{p.m} * p.k,
+                     int64_t{p.n} * p.k};  // elements of one more entry of the dim at hand
   int64_t strides[2][format::kMaxRank];
   int64_t entries = 1;
   for (int i = y.rank - 3; i >= 0; --i) {
@@ -34,7 +36,8 @@ Status lower_MatMul(Lowering* lowering) {
   for (int i = 0; i < y.rank - 2; ++i) {
     if (y.dims[i] == 1) continue;
     const int last = p.batch_rank - 1;
-    if (last >= 0 && p.a_stride[last] == strides[0][i] * y.dims[i] && p.b_stride[last] == strides[1][i] * y.dims[i]) {
+    if (last >= 0 && p.a_stride[last] == strides[0][i] * y.dims[i] &&
+        p.b_stride[last] == strides[1][i] * y.dims[i]) {
       p.batch_dims[last] *= y.dims[i];
       p.a_stride[last] = strides[0][i];
       p.b_stride[last] = strides[1][i];

@@ -32,8 +32,9 @@ Status alias(Lowering* lowering) {
 
 }  // namespace
 
-MoveProblem make_move(int32_t element_bytes, int32_t rank, const int32_t* dims, const int64_t* in_stride,
-                      const int64_t* out_stride, int64_t in_offset, int64_t out_offset) {
+MoveProblem make_move(int32_t element_bytes, int32_t rank, const int32_t* dims,
+                      const int64_t* in_stride, const int64_t* out_stride, int64_t in_offset,
+                      int64_t out_offset) {
   MoveProblem p;
   memset(static_cast<void*>(&p), 0, sizeof(p));
   p.element_bytes = element_bytes;
@@ -42,7 +43,8 @@ MoveProblem make_move(int32_t element_bytes, int32_t rank, const int32_t* dims, 
   for (int32_t i = 0; i < rank; ++i) {
     if (dims[i] == 1) continue;
     const int32_t last = p.rank - 1;
-    if (last >= 0 && p.in_stride[last] == in_stride[i] * dims[i] && p.out_stride[last] == out_stride[i] * dims[i]) {
+    if (last >= 0 && p.in_stride[last] == in_stride[i] * dims[i] &&
+        p.out_stride[last] == out_stride[i] * dims[i]) {
       p.dims[last] *= dims[i];
       p.in_stride[last] = in_stride[i];
       p.out_stride[last] = out_stride[i];
@@ -86,7 +88,8 @@ Status lower_Concat(Lowering* lowering) {
     if (call == nullptr) return Status::kOutOfMemory;
     call->inputs[call->input_count++] = lowering->model.input_id(op, i);
     call->bytes = 2 * format::tensor_bytes(x);
-    call->problem.move = make_move(element_bytes(x), x.rank, x.dims, in_stride, out_stride, 0, out_offset);
+    call->problem.move =
+        make_move(element_bytes(x), x.rank, x.dims, in_stride, out_stride, 0, out_offset);
     out_offset += out_stride[axis] * x.dims[axis];
   }
   return Status::kOk;
@@ -109,7 +112,8 @@ Status lower_Slice(Lowering* lowering) {
     in_stride[i] *= step[i];
   }
   call->bytes = 2 * format::tensor_bytes(y);
-  call->problem.move = make_move(element_bytes(x), y.rank, y.dims, in_stride, out_stride, in_offset, 0);
+  call->problem.move =
+      make_move(element_bytes(x), y.rank, y.dims, in_stride, out_stride, in_offset, 0);
   return Status::kOk;
 }
 

@@ -22,13 +22,13 @@ Call* Lowering::add(kernels::Family family, int32_t inputs) {
   return &(*calls)[calls->size() - 1];
 }
 
-Status lower_op(const format::ParsedModel& model, uint32_t index, Array<Call>* calls, uint32_t* alias_of,
-                Error* error) {
+Status lower_op(const format::ParsedModel& model, uint32_t index, Array<Call>* calls,
+                uint32_t* alias_of, Error* error) {
   Lowering lowering{model, model.ops[index], calls};
   Status status = Status::kInternal;
   switch (lowering.op.code) {
-#define EDGECV_OP(name, code) \
-  case code:                  \
+#define EDGECV_OP(name, code)         \
+  case code:                          \
     status = lower_##name(&lowering); \
     break;
 #include "ops/op_list.inc"
@@ -38,7 +38,8 @@ Status lower_op(const format::ParsedModel& model, uint32_t index, Array<Call>* c
   }
   *alias_of = lowering.alias_of;
   if (status == Status::kOk) return status;
-  return fail(error, status, "op %u (%s) cannot be planned: %s", index, model.op_name(index), status_name(status));
+  return fail(error, status, "op %u (%s) cannot be planned: %s", index, model.op_name(index),
+              status_name(status));
 }
 
 void dense_strides(const format::TensorRecord& tensor, int64_t* strides) {

@@ -1,5 +1,6 @@
-// From an op of the file to kernel calls. Every op of op_list.inc has one function that fills the Problem structs of the
-// families under kernels/; format/reader.h has judged every number before, so nothing is checked again here.
+// From an op of the file to kernel calls. Every op of op_list.inc has one function that fills the
+// Problem structs of the families under kernels/; format/reader.h has judged every number before,
+// so nothing is checked again here.
 #ifndef EDGECV_OPS_OP_H_
 #define EDGECV_OPS_OP_H_
 
@@ -37,8 +38,9 @@ constexpr int kMaxCallInputs = 2;
 struct Call {
   kernels::Family family;
   int32_t input_count;
-  uint32_t inputs[kMaxCallInputs];  // tensor ids, in the order of Operands::in; constants are allowed
-  uint32_t output;                  // tensor id
+  uint32_t
+      inputs[kMaxCallInputs];  // tensor ids, in the order of Operands::in; constants are allowed
+  uint32_t output;             // tensor id
   Problem problem;
   int64_t macs;   // multiply-adds
   int64_t bytes;  // read and written, about: what bounds calls without multiply-adds
@@ -56,18 +58,22 @@ struct Lowering {
   const format::TensorRecord& out() const { return model.output(op); }
   bool is_s8() const { return in(0).dtype == static_cast<uint8_t>(format::Dtype::kS8); }
 
-  // Appends a call of `family` that reads the op's first `inputs` operands and writes its output; null without memory.
+  // Appends a call of `family` that reads the op's first `inputs` operands and writes its output;
+  // null without memory.
   Call* add(kernels::Family family, int32_t inputs);
 };
 
-// Appends the calls of op `index`, or sets *alias_of to a tensor id (kAbsent otherwise). The only failures are
-// kOutOfMemory and kInternal.
-Status lower_op(const format::ParsedModel& model, uint32_t index, Array<Call>* calls, uint32_t* alias_of, Error* error);
+// Appends the calls of op `index`, or sets *alias_of to a tensor id (kAbsent otherwise). The only
+// failures are kOutOfMemory and kInternal.
+Status lower_op(const format::ParsedModel& model, uint32_t index, Array<Call>* calls,
+                uint32_t* alias_of, Error* error);
 
-// A move of `rank` dims (strides and offsets in bytes) in its shortest form: dims of 1 dropped, dims that follow each
-// other in both tensors merged, an innermost run of adjacent elements widened into one element.
-kernels::MoveProblem make_move(int32_t element_bytes, int32_t rank, const int32_t* dims, const int64_t* in_stride,
-                               const int64_t* out_stride, int64_t in_offset, int64_t out_offset);
+// A move of `rank` dims (strides and offsets in bytes) in its shortest form: dims of 1 dropped,
+// dims that follow each other in both tensors merged, an innermost run of adjacent elements widened
+// into one element.
+kernels::MoveProblem make_move(int32_t element_bytes, int32_t rank, const int32_t* dims,
+                               const int64_t* in_stride, const int64_t* out_stride,
+                               int64_t in_offset, int64_t out_offset);
 
 // Strides in elements of a dense tensor.
 void dense_strides(const format::TensorRecord& tensor, int64_t* strides);

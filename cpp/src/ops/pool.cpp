@@ -5,7 +5,8 @@ namespace edgecv::ops {
 namespace {
 
 Call* add_pool(Lowering* lowering, kernels::PoolOp pool) {
-  Call* call = lowering->add(lowering->is_s8() ? kernels::Family::kPoolS8 : kernels::Family::kPoolF32, 1);
+  Call* call =
+      lowering->add(lowering->is_s8() ? kernels::Family::kPoolS8 : kernels::Family::kPoolF32, 1);
   if (call == nullptr) return nullptr;
   const format::TensorRecord& x = lowering->in(0);
   const format::TensorRecord& y = lowering->out();

@@ -40,7 +40,8 @@ Call* add_last_axis(Lowering* lowering, Family s8, Family f32) {
 Status lower_ReduceMean(Lowering* lowering) {
   const format::OpRecord& op = lowering->op;
   const bool s8 = lowering->is_s8();
-  Call* call = add_reduce(lowering, s8 ? Family::kReduceMeanS8 : Family::kReduceMeanF32, op.ints[0], op.ints[1]);
+  Call* call = add_reduce(lowering, s8 ? Family::kReduceMeanS8 : Family::kReduceMeanF32, op.ints[0],
+                          op.ints[1]);
   if (call == nullptr) return Status::kOutOfMemory;
   if (s8) {
     call->problem.reduce.lo = op.ints[2];

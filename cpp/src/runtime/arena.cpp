@@ -6,7 +6,8 @@
 
 namespace edgecv::runtime {
 
-Status place_arena(Span<ArenaItem> items, bool share, const Allocator& allocator, uint64_t* total, Error* error) {
+Status place_arena(Span<ArenaItem> items, bool share, const Allocator& allocator, uint64_t* total,
+                   Error* error) {
   Array<uint32_t> order(allocator);   // items, largest first
   Array<uint32_t> placed(allocator);  // items that have an offset, by offset
   if (!order.resize(items.size) || !placed.reserve(items.size)) {
@@ -15,7 +16,8 @@ Status place_arena(Span<ArenaItem> items, bool share, const Allocator& allocator
   uint64_t sum = 0;
   for (size_t i = 0; i < items.size; ++i) {
     order[i] = static_cast<uint32_t>(i);
-    if (items[i].bytes > (uint64_t{1} << 62) || (sum += items[i].bytes + kAlignment) > (uint64_t{1} << 62)) {
+    if (items[i].bytes > (uint64_t{1} << 62) ||
+        (sum += items[i].bytes + kAlignment) > (uint64_t{1} << 62)) {
       return fail(error, Status::kLimit, "the activations are larger than the address space");
     }
     items[i].bytes = (items[i].bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -35,10 +37,12 @@ Status place_arena(Span<ArenaItem> items, bool share, const Allocator& allocator
     }
     item.offset = offset;
     *total = std::max(*total, offset + item.bytes);
-    const auto place = std::upper_bound(placed.begin(), placed.end(), offset,
-                                        [&](uint64_t value, uint32_t i) { return value < items[i].offset; });
+    const auto place =
+        std::upper_bound(placed.begin(), placed.end(), offset,
+                         [&](uint64_t value, uint32_t i) { return value < items[i].offset; });
     const size_t at = static_cast<size_t>(place - placed.begin());
-    if (!placed.push_back(index)) return fail(error, Status::kOutOfMemory, "no memory to plan the arena");
+    if (!placed.push_back(index))
+      return fail(error, Status::kOutOfMemory, "no memory to plan the arena");
     for (size_t i = placed.size() - 1; i > at; --i) placed[i] = placed[i - 1];
     placed[at] = index;
   }

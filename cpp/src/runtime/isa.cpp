@@ -19,12 +19,14 @@ Status choose_isa(const char* forced, IsaChoice* choice, Error* error) {
     const char* name = kernels::isa_name(i);
     uint32_t mask = 0;
     if (forced == nullptr) {  // the last one present gives its name
-      if (kernels::isa_mask_for(name, available, &mask, nullptr) == Status::kOk) choice->name = name;
+      if (kernels::isa_mask_for(name, available, &mask, nullptr) == Status::kOk)
+        choice->name = name;
     } else if (strcmp(name, forced) == 0) {
       choice->name = name;
     }
   }
-  return forced == nullptr ? Status::kOk : kernels::isa_mask_for(forced, available, &choice->mask, error);
+  return forced == nullptr ? Status::kOk
+                           : kernels::isa_mask_for(forced, available, &choice->mask, error);
 }
 
 }  // namespace edgecv::runtime

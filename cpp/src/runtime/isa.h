@@ -13,8 +13,9 @@ struct IsaChoice {
   uint32_t mask;     // IsaBits kernels may need
 };
 
-// What kernels may use: `forced` and what it includes; when null, the same of the environment variable EDGECV_FORCE_ISA;
-// when that is not set or empty, all this CPU has. kInvalidArgument for a name this build or CPU lacks.
+// What kernels may use: `forced` and what it includes; when null, the same of the environment
+// variable EDGECV_FORCE_ISA; when that is not set or empty, all this CPU has. kInvalidArgument for
+// a name this build or CPU lacks.
 Status choose_isa(const char* forced, IsaChoice* choice, Error* error);
 
 }  // namespace edgecv::runtime

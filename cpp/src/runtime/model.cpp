@@ -6,8 +6,9 @@
 
 namespace edgecv::runtime {
 
-Status Model::load(const ModelSource& source, const PlanOptions& options, const format::Limits& limits,
-                   const Allocator& allocator, const LogSink& log, Model** out, Error* error) {
+Status Model::load(const ModelSource& source, const PlanOptions& options,
+                   const format::Limits& limits, const Allocator& allocator, const LogSink& log,
+                   Model** out, Error* error) {
   void* memory = allocator.allocate(allocator.context, sizeof(Model), kAlignment);
   if (memory == nullptr) return fail(error, Status::kOutOfMemory, "no memory for the model");
   Model* model = new (memory) Model(allocator);
@@ -18,16 +19,19 @@ Status Model::load(const ModelSource& source, const PlanOptions& options, const 
   }
   if (log.write != nullptr) {
     char text[256];
-    snprintf(text, sizeof(text), "loaded %zu ops as %zu steps for %s, %d threads, arena %llu bytes, packed %zu bytes",
-             model->file_.ops.size(), model->plan_.steps.size(), model->plan_.isa.name, model->plan_.threads,
-             static_cast<unsigned long long>(model->plan_.arena_bytes), model->plan_.packed.size());
+    snprintf(text, sizeof(text),
+             "loaded %zu ops as %zu steps for %s, %d threads, arena %llu bytes, packed %zu bytes",
+             model->file_.ops.size(), model->plan_.steps.size(), model->plan_.isa.name,
+             model->plan_.threads, static_cast<unsigned long long>(model->plan_.arena_bytes),
+             model->plan_.packed.size());
     log.write(log.context, 0, text);
   }
   *out = model;
   return Status::kOk;
 }
 
-Status Model::open(const ModelSource& source, const PlanOptions& options, const format::Limits& limits, Error* error) {
+Status Model::open(const ModelSource& source, const PlanOptions& options,
+                   const format::Limits& limits, Error* error) {
   if (source.path != nullptr) {
     EDGECV_TRY(source_.open_path(source.path, limits.file_bytes, error));
   } else if (source.fd >= 0) {

@@ -1,4 +1,5 @@
-// A loaded file: its bytes, its records, its plan. Counted: sessions hold it beyond the caller's release.
+// A loaded file: its bytes, its records, its plan. Counted: sessions hold it beyond the caller's
+// release.
 #ifndef EDGECV_RUNTIME_MODEL_H_
 #define EDGECV_RUNTIME_MODEL_H_
 
@@ -22,15 +23,17 @@ struct ModelSource {
 };
 
 struct LogSink {
-  void (*write)(void* context, int level, const char* text) = nullptr;  // 0 debug, 1 info, 2 warning
+  void (*write)(void* context, int level,
+                const char* text) = nullptr;  // 0 debug, 1 info, 2 warning
   void* context = nullptr;
 };
 
 class Model {
  public:
   // *out gets one reference on kOk and is left alone otherwise.
-  static Status load(const ModelSource& source, const PlanOptions& options, const format::Limits& limits,
-                     const Allocator& allocator, const LogSink& log, Model** out, Error* error);
+  static Status load(const ModelSource& source, const PlanOptions& options,
+                     const format::Limits& limits, const Allocator& allocator, const LogSink& log,
+                     Model** out, Error* error);
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   void release();  // the last one destroys
 
@@ -45,7 +48,8 @@ class Model {
   Model(const Allocator& allocator)
       : allocator_(allocator), source_(allocator_), file_(allocator_), plan_(allocator_) {}
   ~Model() = default;
-  Status open(const ModelSource& source, const PlanOptions& options, const format::Limits& limits, Error* error);
+  Status open(const ModelSource& source, const PlanOptions& options, const format::Limits& limits,
+              Error* error);
 
   const Allocator allocator_;  // the arrays below point at it
   format::Source source_;

@@ -13,8 +13,10 @@ using format::ParsedModel;
 using format::PortRecord;
 using format::TensorRecord;
 
-// A step is shared among threads when it takes about this long alone; the units are those of step_cost.
-constexpr int64_t kParallelCost = 20000;  // ns; a fork and join costs less than 1 us while the workers spin
+// A step is shared among threads when it takes about this long alone; the units are those of
+// step_cost.
+constexpr int64_t kParallelCost =
+    20000;  // ns; a fork and join costs less than 1 us while the workers spin
 
 // A rough time in ns: what matters is the order of magnitude.
 int64_t step_cost(const ops::Call& call) { return call.macs / 40 + call.bytes / 8; }
@@ -50,10 +52,12 @@ class Planner {
  private:
   Status no_memory() { return fail(error_, Status::kOutOfMemory, "no memory for the plan"); }
 
-  // Fills steps, first_step and root_ (the tensor whose memory a tensor shares; itself when it has its own).
+  // Fills steps, first_step and root_ (the tensor whose memory a tensor shares; itself when it has
+  // its own).
   Status lower() {
     Array<ops::Call> calls(allocator_);
-    if (!root_.resize(model_.tensors.size()) || !plan_.first_step.resize(model_.ops.size() + 1)) return no_memory();
+    if (!root_.resize(model_.tensors.size()) || !plan_.first_step.resize(model_.ops.size() + 1))
+      return no_memory();
     for (size_t i = 0; i < root_.size(); ++i) root_[i] = static_cast<uint32_t>(i);
     for (uint32_t op = 0; op < model_.ops.size(); ++op) {
       plan_.first_step[op] = static_cast<uint32_t>(calls.size());
@@ -90,12 +94,13 @@ class Planner {
       const void* problem = &step.call.problem;
       step.kernel = choose(step.call.family, problem, &step.scratch_bytes);
       if (step.kernel == nullptr) {
-        return fail(error_, Status::kUnsupported, "op %u (%s): no kernel for %s", step.op, model_.op_name(step.op),
-                    kernels::family_name(step.call.family));
+        return fail(error_, Status::kUnsupported, "op %u (%s): no kernel for %s", step.op,
+                    model_.op_name(step.op), kernels::family_name(step.call.family));
       }
       step.items = step.kernel->work_items(problem);
       step.parallel = step.items > 1 && step_cost(step.call) >= kParallelCost;
-      step.packed_bytes = step.kernel->packed_bytes != nullptr ? step.kernel->packed_bytes(problem) : 0;
+      step.packed_bytes =
+          step.kernel->packed_bytes != nullptr ? step.kernel->packed_bytes(problem) : 0;
     }
     return Status::kOk;
   }
@@ -108,7 +113,8 @@ class Planner {
     }
     if (!plan_.packed.resize(total)) return no_memory();
     for (const Step& step : plan_.steps) {
-      if (step.packed_bytes != 0) step.kernel->pack(&step.call.problem, plan_.packed.data() + step.packed_offset);
+      if (step.packed_bytes != 0)
+        step.kernel->pack(&step.call.problem, plan_.packed.data() + step.packed_offset);
     }
     return Status::kOk;
   }
@@ -191,27 +197,33 @@ class Planner {
       if (step < item.first) item.first = step;
       if (step > item.last) item.last = step;
     };
-    for (size_t i = 0; i < model_.ports.size(); ++i) touch(model_.ports[i].tensor, i < model_.input_ports ? -1 : end);
+    for (size_t i = 0; i < model_.ports.size(); ++i)
+      touch(model_.ports[i].tensor, i < model_.input_ports ? -1 : end);
     for (int32_t i = 0; i < end; ++i) {
       const ops::Call& call = plan_.steps[static_cast<size_t>(i)].call;
       for (int32_t k = 0; k < call.input_count; ++k) touch(call.inputs[k], i);
       touch(call.output, i);
     }
-    for (uint32_t op = 0; op < model_.ops.size(); ++op) {  // a view still holds its values when its turn has come
+    for (uint32_t op = 0; op < model_.ops.size();
+         ++op) {  // a view still holds its values when its turn has come
       const uint32_t next = plan_.first_step[op];
-      if (next == plan_.first_step[op + 1]) touch(model_.ops[op].output, static_cast<int32_t>(next));
+      if (next == plan_.first_step[op + 1])
+        touch(model_.ops[op].output, static_cast<int32_t>(next));
     }
     if (out_of_memory) return no_memory();
-    EDGECV_TRY(place_arena({items.data(), items.size()}, !plan_.keep_all, allocator_, &plan_.arena_bytes, error_));
+    EDGECV_TRY(place_arena({items.data(), items.size()}, !plan_.keep_all, allocator_,
+                           &plan_.arena_bytes, error_));
     if (plan_.arena_bytes > limits_.arena_bytes) {
-      return fail(error_, Status::kLimit, "the model needs %llu bytes for activations; the limit is %llu",
+      return fail(error_, Status::kLimit,
+                  "the model needs %llu bytes for activations; the limit is %llu",
                   static_cast<unsigned long long>(plan_.arena_bytes),
                   static_cast<unsigned long long>(limits_.arena_bytes));
     }
     for (size_t i = 0; i < count; ++i) {
       const uint32_t root = root_[i];
       plan_.places[i].constant = model_.constants[root];
-      plan_.places[i].offset = item_of[root] != 0 ? static_cast<int64_t>(items[item_of[root] - 1].offset) : -1;
+      plan_.places[i].offset =
+          item_of[root] != 0 ? static_cast<int64_t>(items[item_of[root] - 1].offset) : -1;
     }
     return Status::kOk;
   }

@@ -1,5 +1,5 @@
-// The plan of a model on this machine: which kernel does each part of each op, weights packed for it, every activation
-// placed. Immutable once made; all sessions of a model share it.
+// The plan of a model on this machine: which kernel does each part of each op, weights packed for
+// it, every activation placed. Immutable once made; all sessions of a model share it.
 #ifndef EDGECV_RUNTIME_PLAN_H_
 #define EDGECV_RUNTIME_PLAN_H_
 
@@ -38,8 +38,8 @@ struct Step {
   bool parallel;  // worth more than one thread
 };
 
-// A port's way between the caller's memory and the arena. `move` is null when both layouts are the same memory order,
-// `convert` (quantize or dequantize) when the tensor is not s8.
+// A port's way between the caller's memory and the arena. `move` is null when both layouts are the
+// same memory order, `convert` (quantize or dequantize) when the tensor is not s8.
 struct PortPlan {
   int64_t elements;
   const kernels::Kernel* move;
@@ -50,7 +50,11 @@ struct PortPlan {
 
 struct Plan {
   explicit Plan(const Allocator& allocator)
-      : steps(allocator), first_step(allocator), places(allocator), ports(allocator), packed(allocator) {}
+      : steps(allocator),
+        first_step(allocator),
+        places(allocator),
+        ports(allocator),
+        packed(allocator) {}
 
   IsaChoice isa = {nullptr, 0};
   int32_t threads = 1;
@@ -67,8 +71,9 @@ struct Plan {
 };
 
 // `model` must outlive the plan. kLimit when the arena is above limits.arena_bytes.
-Status make_plan(const format::ParsedModel& model, const PlanOptions& options, const format::Limits& limits,
-                 const Allocator& allocator, Plan* plan, Error* error);
+Status make_plan(const format::ParsedModel& model, const PlanOptions& options,
+                 const format::Limits& limits, const Allocator& allocator, Plan* plan,
+                 Error* error);
 
 }  // namespace edgecv::runtime
 

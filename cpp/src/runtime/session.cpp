@@ -30,7 +30,8 @@ struct StepTask {
 
 void run_range(void* context, int thread, int64_t begin, int64_t end) {
   StepTask* task = static_cast<StepTask*>(context);
-  uint8_t* scratch = task->scratch == nullptr ? nullptr : task->scratch + thread * task->scratch_bytes;
+  uint8_t* scratch =
+      task->scratch == nullptr ? nullptr : task->scratch + thread * task->scratch_bytes;
   const int result = task->kernel->run(task->problem, task->operands, begin, end, scratch);
   if (result != 0) task->result.store(result, std::memory_order_relaxed);
 }
@@ -79,9 +80,11 @@ Status Session::allocate(Error* error) {
   if (block_ == nullptr) {
     return fail(error, Status::kOutOfMemory, "no memory for the arena of %zu bytes", block_bytes);
   }
-  memset(block_, 0, block_bytes);  // pages are there before the first run, and reads before it are defined
+  memset(block_, 0,
+         block_bytes);  // pages are there before the first run, and reads before it are defined
   if (scratch_bytes != 0) {
-    scratch_ = static_cast<uint8_t*>(allocator.allocate(allocator.context, scratch_bytes, kAlignment));
+    scratch_ =
+        static_cast<uint8_t*>(allocator.allocate(allocator.context, scratch_bytes, kAlignment));
     if (scratch_ == nullptr) {
       return fail(error, Status::kOutOfMemory, "no memory for %llu bytes of scratch",
                   static_cast<unsigned long long>(scratch_bytes));
@@ -109,7 +112,8 @@ Status Session::run(Error* error) {
   const format::ParsedModel& file = model_->file();
   for (uint32_t i = 0; i < file.input_ports; ++i) {
     if (input_set_[i] == 0) {
-      return fail(error, Status::kWrongState, "input %u ('%s') has not been filled since the last run", i,
+      return fail(error, Status::kWrongState,
+                  "input %u ('%s') has not been filled since the last run", i,
                   file.text(file.ports[i].name));
     }
   }
@@ -153,7 +157,8 @@ Status Session::run_steps(uint32_t begin, uint32_t end, Error* error) {
 // Calls back for every op that is complete after `steps_done` steps.
 void Session::finish_ops(uint32_t steps_done) {
   const Plan& plan = model_->plan();
-  for (; next_op_ + 1 < plan.first_step.size() && plan.first_step[next_op_ + 1] <= steps_done; ++next_op_) {
+  for (; next_op_ + 1 < plan.first_step.size() && plan.first_step[next_op_ + 1] <= steps_done;
+       ++next_op_) {
     callback_op_ = next_op_;
     op_callback_(op_context_, next_op_);
     callback_op_ = format::kAbsent;
@@ -181,15 +186,19 @@ Status Session::run_step(const Step& step, ThreadLease* lease, Error* error) {
               model_->file().op_name(step.op));
 }
 
-Status Session::read_tensor(uint32_t tensor, void* data, size_t bytes, format::Dtype dtype, Error* error) const {
+Status Session::read_tensor(uint32_t tensor, void* data, size_t bytes, format::Dtype dtype,
+                            Error* error) const {
   const format::ParsedModel& file = model_->file();
-  if (tensor >= file.tensors.size()) return fail(error, Status::kInvalidArgument, "there is no tensor %u", tensor);
+  if (tensor >= file.tensors.size())
+    return fail(error, Status::kInvalidArgument, "there is no tensor %u", tensor);
   const format::TensorRecord& record = file.tensors[tensor];
-  const bool dequantize = dtype == format::Dtype::kF32 && record.dtype == static_cast<uint8_t>(format::Dtype::kS8) &&
+  const bool dequantize = dtype == format::Dtype::kF32 &&
+                          record.dtype == static_cast<uint8_t>(format::Dtype::kS8) &&
                           !file.is_constant(tensor);
   const int64_t count = format::element_count(record);
   if (!dequantize && static_cast<uint8_t>(dtype) != record.dtype) {
-    return fail(error, Status::kInvalidArgument, "tensor '%s' is not of the type asked for", file.tensor_name(tensor));
+    return fail(error, Status::kInvalidArgument, "tensor '%s' is not of the type asked for",
+                file.tensor_name(tensor));
   }
   const size_t want = static_cast<size_t>(dequantize ? count * 4 : format::tensor_bytes(record));
   if (data == nullptr || bytes != want) {
@@ -200,11 +209,13 @@ Status Session::read_tensor(uint32_t tensor, void* data, size_t bytes, format::D
   if (!readable && callback_op_ != format::kAbsent) {
     const format::OpRecord& op = file.ops[callback_op_];
     readable = model_->plan().keep_all || op.output == tensor;
-    for (uint32_t i = 0; i < op.input_count; ++i) readable = readable || file.input_id(op, i) == tensor;
+    for (uint32_t i = 0; i < op.input_count; ++i)
+      readable = readable || file.input_id(op, i) == tensor;
   }
   const uint8_t* source = address(tensor);
   if (!readable || source == nullptr) {
-    return fail(error, Status::kWrongState, "tensor '%s' is not kept: load with keep_all and run first",
+    return fail(error, Status::kWrongState,
+                "tensor '%s' is not kept: load with keep_all and run first",
                 file.tensor_name(tensor));
   }
   if (!dequantize) {
@@ -221,7 +232,8 @@ Status Session::read_tensor(uint32_t tensor, void* data, size_t bytes, format::D
 
 Status Session::set_timing(bool on, Error* error) {
   if (on && !step_times_.resize(model_->plan().steps.size())) {
-    return fail(error, Status::kOutOfMemory, "no memory for the times of %zu steps", model_->plan().steps.size());
+    return fail(error, Status::kOutOfMemory, "no memory for the times of %zu steps",
+                model_->plan().steps.size());
   }
   timing_ = on;
   return Status::kOk;

@@ -25,7 +25,8 @@ class Session {
   const Model& model() const { return *model_; }
 
   // Port indices are judged here. `api` chooses the API's layout, otherwise the stored one.
-  Status set_input(uint32_t index, const void* data, size_t bytes, format::Dtype dtype, bool api, Error* error);
+  Status set_input(uint32_t index, const void* data, size_t bytes, format::Dtype dtype, bool api,
+                   Error* error);
   Status map_input(uint32_t index, void** data, size_t* bytes, Error* error);
   Status set_image(uint32_t index, uint32_t batch, const vision::ImageView& image, Error* error);
 
@@ -34,10 +35,13 @@ class Session {
   // The steps of one op on what its inputs hold; for verify. The session then counts as never run.
   Status run_op(uint32_t op, Error* error);
 
-  Status get_output(uint32_t index, void* data, size_t bytes, format::Dtype dtype, bool api, Error* error) const;
+  Status get_output(uint32_t index, void* data, size_t bytes, format::Dtype dtype, bool api,
+                    Error* error) const;
   Status map_output(uint32_t index, const void** data, size_t* bytes, Error* error) const;
-  // In an op callback: the op's inputs and output; after a run: every tensor of a keep_all plan. Constants always.
-  Status read_tensor(uint32_t tensor, void* data, size_t bytes, format::Dtype dtype, Error* error) const;
+  // In an op callback: the op's inputs and output; after a run: every tensor of a keep_all plan.
+  // Constants always.
+  Status read_tensor(uint32_t tensor, void* data, size_t bytes, format::Dtype dtype,
+                     Error* error) const;
 
   // Where an activation lives, for verify; null when nothing uses it.
   uint8_t* activation(uint32_t tensor);
@@ -56,9 +60,10 @@ class Session {
   Status run_step(const Step& step, ThreadLease* lease, Error* error);
   void finish_ops(uint32_t steps_done);
   // One call of a port's kernel on this thread.
-  int run_single(const kernels::Kernel& kernel, const void* problem, const void* in, void* out) const;
-  Status find_port(bool input, uint32_t index, const format::PortRecord** record, const PortPlan** port,
-                   Error* error) const;
+  int run_single(const kernels::Kernel& kernel, const void* problem, const void* in,
+                 void* out) const;
+  Status find_port(bool input, uint32_t index, const format::PortRecord** record,
+                   const PortPlan** port, Error* error) const;
 
   Model* model_;
   uint8_t* block_ = nullptr;    // arena, then the staging area

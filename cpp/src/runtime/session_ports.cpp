@@ -12,11 +12,15 @@ using format::PortRecord;
 using format::TensorRecord;
 
 const char* dtype_name(Dtype dtype) {
-  return dtype == Dtype::kF32 ? "f32" : dtype == Dtype::kS8 ? "s8" : dtype == Dtype::kS32 ? "s32" : "unknown";
+  return dtype == Dtype::kF32   ? "f32"
+         : dtype == Dtype::kS8  ? "s8"
+         : dtype == Dtype::kS32 ? "s32"
+                                : "unknown";
 }
 
 bool misaligned(const void* data, Dtype dtype) {
-  return reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(format::dtype_bytes(static_cast<uint8_t>(dtype))) !=
+  return reinterpret_cast<uintptr_t>(data) %
+             static_cast<uintptr_t>(format::dtype_bytes(static_cast<uint8_t>(dtype))) !=
          0;
 }
 
@@ -45,14 +49,14 @@ vision::PreprocessSpec preprocess_spec(const format::PreprocessRecord& record) {
   return spec;
 }
 
-Status Session::find_port(bool input, uint32_t index, const PortRecord** record, const PortPlan** port,
-                          Error* error) const {
+Status Session::find_port(bool input, uint32_t index, const PortRecord** record,
+                          const PortPlan** port, Error* error) const {
   const format::ParsedModel& file = model_->file();
   const uint32_t outputs = static_cast<uint32_t>(file.ports.size()) - file.input_ports;
   const uint32_t count = input ? file.input_ports : outputs;
   if (index >= count) {
-    return fail(error, Status::kInvalidArgument, "there is no %s %u: the model has %u", input ? "input" : "output",
-                index, count);
+    return fail(error, Status::kInvalidArgument, "there is no %s %u: the model has %u",
+                input ? "input" : "output", index, count);
   }
   const uint32_t at = input ? index : file.input_ports + index;
   *record = &file.ports[at];
@@ -60,12 +64,14 @@ Status Session::find_port(bool input, uint32_t index, const PortRecord** record,
   return Status::kOk;
 }
 
-int Session::run_single(const kernels::Kernel& kernel, const void* problem, const void* in, void* out) const {
+int Session::run_single(const kernels::Kernel& kernel, const void* problem, const void* in,
+                        void* out) const {
   const kernels::Operands operands = {&in, out, nullptr};
   return kernel.run(problem, operands, 0, kernel.work_items(problem), scratch_);
 }
 
-Status Session::set_input(uint32_t index, const void* data, size_t bytes, Dtype dtype, bool api, Error* error) {
+Status Session::set_input(uint32_t index, const void* data, size_t bytes, Dtype dtype, bool api,
+                          Error* error) {
   const PortRecord* record = nullptr;
   const PortPlan* port = nullptr;
   EDGECV_TRY(find_port(true, index, &record, &port, error));
@@ -74,16 +80,18 @@ Status Session::set_input(uint32_t index, const void* data, size_t bytes, Dtype 
   const Dtype stored = static_cast<Dtype>(tensor.dtype);
   const bool quantize = stored == Dtype::kS8 && dtype == Dtype::kF32;
   if (!quantize && dtype != stored) {
-    return fail(error, Status::kInvalidArgument, "input '%s' takes %s%s, not %s", name, dtype_name(stored),
-                stored == Dtype::kS8 ? " or f32" : "", dtype_name(dtype));
+    return fail(error, Status::kInvalidArgument, "input '%s' takes %s%s, not %s", name,
+                dtype_name(stored), stored == Dtype::kS8 ? " or f32" : "", dtype_name(dtype));
   }
-  const size_t want = static_cast<size_t>(port->elements * format::dtype_bytes(static_cast<uint8_t>(dtype)));
+  const size_t want =
+      static_cast<size_t>(port->elements * format::dtype_bytes(static_cast<uint8_t>(dtype)));
   if (data == nullptr || bytes != want) {
-    return fail(error, Status::kInvalidArgument, "input '%s' takes %zu bytes of %s, not %zu", name, want,
-                dtype_name(dtype), data == nullptr ? 0 : bytes);
+    return fail(error, Status::kInvalidArgument, "input '%s' takes %zu bytes of %s, not %zu", name,
+                want, dtype_name(dtype), data == nullptr ? 0 : bytes);
   }
   if (misaligned(data, dtype)) {
-    return fail(error, Status::kInvalidArgument, "the data of input '%s' is not aligned to its elements", name);
+    return fail(error, Status::kInvalidArgument,
+                "the data of input '%s' is not aligned to its elements", name);
   }
   const FpEnvScope fp_env;
   ran_ = false;  // outputs may lie where inputs do
@@ -120,7 +128,8 @@ Status Session::map_input(uint32_t index, void** data, size_t* bytes, Error* err
   return Status::kOk;
 }
 
-Status Session::set_image(uint32_t index, uint32_t batch, const vision::ImageView& image, Error* error) {
+Status Session::set_image(uint32_t index, uint32_t batch, const vision::ImageView& image,
+                          Error* error) {
   const PortRecord* record = nullptr;
   const PortPlan* port = nullptr;
   EDGECV_TRY(find_port(true, index, &record, &port, error));
@@ -138,13 +147,16 @@ Status Session::set_image(uint32_t index, uint32_t batch, const vision::ImageVie
   EDGECV_TRY(vision::preprocess_geometry(spec, image.width, image.height, &geometry, error));
   if (geometry.height != tensor.dims[1] || geometry.width != tensor.dims[2] ||
       vision::preprocess_channels(spec) != tensor.dims[3]) {
-    return fail(error, Status::kInvalidArgument, "input '%s' takes %dx%d pixels of %d channels, the picture gives %dx%d of %d",
-                name, tensor.dims[2], tensor.dims[1], tensor.dims[3], geometry.width, geometry.height,
+    return fail(error, Status::kInvalidArgument,
+                "input '%s' takes %dx%d pixels of %d channels, the picture gives %dx%d of %d", name,
+                tensor.dims[2], tensor.dims[1], tensor.dims[3], geometry.width, geometry.height,
                 vision::preprocess_channels(spec));
   }
-  const size_t bytes = static_cast<size_t>(format::tensor_bytes(tensor)) / static_cast<size_t>(tensor.dims[0]);
+  const size_t bytes =
+      static_cast<size_t>(format::tensor_bytes(tensor)) / static_cast<size_t>(tensor.dims[0]);
   vision::PreprocessOutput output;
-  output.kind = tensor.dtype == static_cast<uint8_t>(Dtype::kS8) ? vision::OutputKind::kS8 : vision::OutputKind::kF32;
+  output.kind = tensor.dtype == static_cast<uint8_t>(Dtype::kS8) ? vision::OutputKind::kS8
+                                                                 : vision::OutputKind::kF32;
   output.data = activation(record->tensor) + batch * bytes;
   output.bytes = bytes;
   output.scale = tensor.scale;
@@ -157,7 +169,8 @@ Status Session::set_image(uint32_t index, uint32_t batch, const vision::ImageVie
   return Status::kOk;
 }
 
-Status Session::get_output(uint32_t index, void* data, size_t bytes, Dtype dtype, bool api, Error* error) const {
+Status Session::get_output(uint32_t index, void* data, size_t bytes, Dtype dtype, bool api,
+                           Error* error) const {
   const PortRecord* record = nullptr;
   const PortPlan* port = nullptr;
   EDGECV_TRY(find_port(false, index, &record, &port, error));
@@ -166,18 +179,21 @@ Status Session::get_output(uint32_t index, void* data, size_t bytes, Dtype dtype
   const Dtype stored = static_cast<Dtype>(tensor.dtype);
   const bool dequantize = stored == Dtype::kS8 && dtype == Dtype::kF32;
   if (!dequantize && dtype != stored) {
-    return fail(error, Status::kInvalidArgument, "output '%s' gives %s%s, not %s", name, dtype_name(stored),
-                stored == Dtype::kS8 ? " or f32" : "", dtype_name(dtype));
+    return fail(error, Status::kInvalidArgument, "output '%s' gives %s%s, not %s", name,
+                dtype_name(stored), stored == Dtype::kS8 ? " or f32" : "", dtype_name(dtype));
   }
-  const size_t want = static_cast<size_t>(port->elements * format::dtype_bytes(static_cast<uint8_t>(dtype)));
+  const size_t want =
+      static_cast<size_t>(port->elements * format::dtype_bytes(static_cast<uint8_t>(dtype)));
   if (data == nullptr || bytes != want) {
-    return fail(error, Status::kInvalidArgument, "output '%s' gives %zu bytes of %s, not %zu", name, want,
-                dtype_name(dtype), data == nullptr ? 0 : bytes);
+    return fail(error, Status::kInvalidArgument, "output '%s' gives %zu bytes of %s, not %zu", name,
+                want, dtype_name(dtype), data == nullptr ? 0 : bytes);
   }
   if (misaligned(data, dtype)) {
-    return fail(error, Status::kInvalidArgument, "the memory for output '%s' is not aligned to its elements", name);
+    return fail(error, Status::kInvalidArgument,
+                "the memory for output '%s' is not aligned to its elements", name);
   }
-  if (!ran_) return fail(error, Status::kWrongState, "no run is complete: output '%s' holds nothing", name);
+  if (!ran_)
+    return fail(error, Status::kWrongState, "no run is complete: output '%s' holds nothing", name);
   const FpEnvScope fp_env;
   const uint8_t* source = address(record->tensor);
   const bool move = api && port->move != nullptr;

@@ -15,7 +15,8 @@ namespace {
 
 constexpr int64_t kSpinNanoseconds = 50000;
 constexpr int kPausesPerClock = 32;
-constexpr int kChunksPerThread = 4;  // ranges are taken one by one, so that a slow CPU holds nobody up
+constexpr int kChunksPerThread =
+    4;  // ranges are taken one by one, so that a slow CPU holds nobody up
 constexpr size_t kWorkerStack = size_t{1} << 20;
 
 struct Job {
@@ -120,7 +121,8 @@ void after_fork_in_child() {
 
 void register_fork_handler() { pthread_atfork(nullptr, nullptr, after_fork_in_child); }
 
-// Grows the pool to `threads` with the caller; returns how many there are. The holder of `busy` calls it.
+// Grows the pool to `threads` with the caller; returns how many there are. The holder of `busy`
+// calls it.
 int grow(int threads) {
   pthread_once(&fork_once, register_fork_handler);
   while (worker_count < threads - 1) {

@@ -1,6 +1,7 @@
-// The one thread pool of the process. Workers start lazily, spin for at most 50 us between the parallel steps of one
-// run and sleep otherwise. One run at a time holds the pool; a run that finds it taken works on its own thread alone.
-// Nothing here allocates; workers block all signals and run with the default floating-point environment.
+// The one thread pool of the process. Workers start lazily, spin for at most 50 us between the
+// parallel steps of one run and sleep otherwise. One run at a time holds the pool; a run that finds
+// it taken works on its own thread alone. Nothing here allocates; workers block all signals and run
+// with the default floating-point environment.
 #ifndef EDGECV_RUNTIME_THREAD_POOL_H_
 #define EDGECV_RUNTIME_THREAD_POOL_H_
 
@@ -19,8 +20,8 @@ void set_thread_limit_for_tests(int limit);
 // Starts workers ahead of the first run; fewer when the system refuses more.
 void prepare_threads(int threads);
 
-// What a run holds. `task(context, thread, begin, end)` is called with disjoint ranges that cover [0, items), at most
-// one call at a time for each thread in [0, threads()).
+// What a run holds. `task(context, thread, begin, end)` is called with disjoint ranges that cover
+// [0, items), at most one call at a time for each thread in [0, threads()).
 class ThreadLease {
  public:
   using Task = void (*)(void* context, int thread, int64_t begin, int64_t end);

@@ -20,7 +20,8 @@ constexpr int kSamples = 16;
 
 class Verifier {
  public:
-  Verifier(Model* model, Session* session, VerifyReport* report) : model_(model), session_(session), report_(report) {}
+  Verifier(Model* model, Session* session, VerifyReport* report)
+      : model_(model), session_(session), report_(report) {}
 
   Status run(uint32_t golden, Error* error) {
     const GoldenRecord& record = model_->file().goldens[golden];
@@ -38,7 +39,8 @@ class Verifier {
       void* data;
       size_t bytes;
       EDGECV_TRY(session_->map_input(i, &data, &bytes, error));
-      format::generate(record.seed + i, static_cast<Dtype>(tensor.dtype), format::element_count(tensor), data);
+      format::generate(record.seed + i, static_cast<Dtype>(tensor.dtype),
+                       format::element_count(tensor), data);
     }
     next_digest_ = 0;
     session_->set_op_callback(compare_after_op, this);
@@ -59,7 +61,8 @@ class Verifier {
         uint8_t* data = session_->activation(id);
         if (data == nullptr) continue;
         const TensorRecord& tensor = file.tensors[id];
-        format::generate(record.seed + i, static_cast<Dtype>(tensor.dtype), format::element_count(tensor), data);
+        format::generate(record.seed + i, static_cast<Dtype>(tensor.dtype),
+                         format::element_count(tensor), data);
       }
       EDGECV_TRY(session_->run_op(digest.op, error));
       compare(digest);
@@ -118,8 +121,8 @@ class Verifier {
     const bool view = step == plan.first_step[op + 1];
     report_->failed_op = op;
     report_->failed_golden = golden_;
-    snprintf(report_->text, sizeof(report_->text), "op %u '%.200s' (%s, kernel %s), golden %u: %s", op,
-             model_->file().op_name(op), format::op_code_name(model_->file().ops[op].code),
+    snprintf(report_->text, sizeof(report_->text), "op %u '%.200s' (%s, kernel %s), golden %u: %s",
+             op, model_->file().op_name(op), format::op_code_name(model_->file().ops[op].code),
              view ? "none, a view" : plan.steps[step].kernel->name, golden_, what);
   }
 
@@ -138,11 +141,12 @@ Status verify_model(Model* model, VerifyReport* report, Error* error) {
   EDGECV_TRY(Session::create(model, &session, error));
   Verifier verifier(model, session, report);
   Status status = Status::kOk;
-  for (uint32_t i = 0; i < model->file().goldens.size() && status == Status::kOk; ++i) status = verifier.run(i, error);
+  for (uint32_t i = 0; i < model->file().goldens.size() && status == Status::kOk; ++i)
+    status = verifier.run(i, error);
   session->destroy();
   if (status != Status::kOk || report->failed == 0) return status;
-  return fail(error, Status::kVerifyFailed, "%u of %u digests differ; the first: %s", report->failed, report->digests,
-              report->text);
+  return fail(error, Status::kVerifyFailed, "%u of %u digests differ; the first: %s",
+              report->failed, report->digests, report->text);
 }
 
 }  // namespace edgecv::runtime

@@ -1,9 +1,10 @@
 // The C API: NULL, wrong state, sizes of structs, memory.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <cstring>
-#include <fcntl.h>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include "check.h"
@@ -11,7 +12,9 @@
 
 namespace {
 
-std::string path_of(const char* name) { return std::string(EDGECV_TEST_DATA) + "/runtime/" + name + ".ecv"; }
+std::string path_of(const char* name) {
+  return std::string(EDGECV_TEST_DATA) + "/runtime/" + name + ".ecv";
+}
 
 struct Loaded {
   edgecv_model* model = nullptr;
@@ -77,11 +80,15 @@ TEST(null_is_an_argument_error_everywhere) {
   CHECK_EQ(edgecv_model_verify(nullptr, nullptr, nullptr), bad);
   CHECK(edgecv_model_meta(nullptr, "name", nullptr) == nullptr);
   CHECK_EQ(edgecv_session_create(nullptr, &session, nullptr), bad);
-  CHECK_EQ(edgecv_session_set_input(nullptr, 0, &f, 4, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr), bad);
+  CHECK_EQ(
+      edgecv_session_set_input(nullptr, 0, &f, 4, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr),
+      bad);
   CHECK_EQ(edgecv_session_map_input(nullptr, 0, &p, &n, nullptr), bad);
   CHECK_EQ(edgecv_session_set_image(nullptr, 0, 0, &image, nullptr), bad);
   CHECK_EQ(edgecv_session_run(nullptr, nullptr), bad);
-  CHECK_EQ(edgecv_session_get_output(nullptr, 0, &f, 4, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr), bad);
+  CHECK_EQ(
+      edgecv_session_get_output(nullptr, 0, &f, 4, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr),
+      bad);
   CHECK_EQ(edgecv_session_map_output(nullptr, 0, &cp, &n, nullptr), bad);
   CHECK_EQ(edgecv_session_read_tensor(nullptr, 0, &f, 4, EDGECV_DTYPE_F32, nullptr), bad);
   CHECK_EQ(edgecv_session_set_timing(nullptr, 1, nullptr), bad);
@@ -101,7 +108,9 @@ TEST(null_is_an_argument_error_everywhere) {
   CHECK_EQ(edgecv_model_input(own.model, 0, nullptr, nullptr), bad);
   CHECK_EQ(edgecv_model_op_input(own.model, 0, 0, nullptr, nullptr), bad);
   CHECK(edgecv_model_meta(own.model, nullptr, nullptr) == nullptr);
-  CHECK_EQ(edgecv_session_set_input(own.session, 0, nullptr, 0, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr), bad);
+  CHECK_EQ(edgecv_session_set_input(own.session, 0, nullptr, 0, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API,
+                                    nullptr),
+           bad);
   CHECK_EQ(edgecv_session_map_input(own.session, 0, nullptr, &n, nullptr), bad);
   CHECK_EQ(edgecv_session_set_image(own.session, 0, 0, nullptr, nullptr), bad);
   CHECK_EQ(edgecv_session_step_times(own.session, nullptr, 0, nullptr), bad);
@@ -127,8 +136,12 @@ TEST(indices_past_the_end) {
     CHECK_EQ(edgecv_model_step(own.model, index, &step, nullptr), bad);
     CHECK_EQ(edgecv_kernel_at(index, &kernel, nullptr), bad);
     float f = 0;
-    CHECK_EQ(edgecv_session_set_input(own.session, index, &f, 4, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr), bad);
-    CHECK_EQ(edgecv_session_get_output(own.session, index, &f, 4, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr), bad);
+    CHECK_EQ(edgecv_session_set_input(own.session, index, &f, 4, EDGECV_DTYPE_F32,
+                                      EDGECV_LAYOUT_API, nullptr),
+             bad);
+    CHECK_EQ(edgecv_session_get_output(own.session, index, &f, 4, EDGECV_DTYPE_F32,
+                                       EDGECV_LAYOUT_API, nullptr),
+             bad);
     CHECK_EQ(edgecv_session_read_tensor(own.session, index, &f, 4, EDGECV_DTYPE_F32, nullptr), bad);
   }
   CHECK(edgecv_isa_name(1000, nullptr) == nullptr);
@@ -141,10 +154,12 @@ TEST(order_of_calls) {
   std::vector<float> x(768, 0.1f);
   std::vector<float> y(10);
   const auto get = [&] {
-    return edgecv_session_get_output(own.session, 1, y.data(), 40, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr);
+    return edgecv_session_get_output(own.session, 1, y.data(), 40, EDGECV_DTYPE_F32,
+                                     EDGECV_LAYOUT_API, nullptr);
   };
   const auto set = [&] {
-    return edgecv_session_set_input(own.session, 0, x.data(), 768 * 4, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr);
+    return edgecv_session_set_input(own.session, 0, x.data(), 768 * 4, EDGECV_DTYPE_F32,
+                                    EDGECV_LAYOUT_API, nullptr);
   };
   edgecv_error error;
   CHECK_EQ(edgecv_session_run(own.session, &error), wrong);
@@ -164,13 +179,16 @@ TEST(order_of_calls) {
   CHECK_EQ(edgecv_session_step_times(own.session, times, info.step_count, nullptr), wrong);
   CHECK_EQ(edgecv_session_set_timing(own.session, 1, nullptr), EDGECV_STATUS_OK);
   CHECK_EQ(edgecv_session_run(own.session, nullptr), EDGECV_STATUS_OK);
-  CHECK_EQ(edgecv_session_step_times(own.session, times, info.step_count, nullptr), EDGECV_STATUS_OK);
+  CHECK_EQ(edgecv_session_step_times(own.session, times, info.step_count, nullptr),
+           EDGECV_STATUS_OK);
   uint64_t sum = 0;
   for (uint32_t i = 0; i < info.step_count; ++i) sum += times[i];
   CHECK(sum > 0);
-  CHECK_EQ(edgecv_session_step_times(own.session, times, info.step_count + 1, nullptr), EDGECV_STATUS_INVALID_ARGUMENT);
+  CHECK_EQ(edgecv_session_step_times(own.session, times, info.step_count + 1, nullptr),
+           EDGECV_STATUS_INVALID_ARGUMENT);
   auto image = sized<edgecv_image>();
-  CHECK_EQ(edgecv_session_set_image(own.session, 0, 0, &image, nullptr), wrong);  // no pre-processing in this file
+  CHECK_EQ(edgecv_session_set_image(own.session, 0, 0, &image, nullptr),
+           wrong);  // no pre-processing in this file
 }
 
 TEST(sizes_and_types_of_data) {
@@ -179,21 +197,37 @@ TEST(sizes_and_types_of_data) {
   const edgecv_status bad = EDGECV_STATUS_INVALID_ARGUMENT;
   std::vector<float> x(769, 0.1f);
   edgecv_session* s = own.session;
-  CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 767 * 4, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr), bad);
-  CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 768, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr), bad);
-  CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 768 * 4, EDGECV_DTYPE_S32, EDGECV_LAYOUT_API, nullptr), bad);
-  CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 768 * 4, static_cast<edgecv_dtype>(9), EDGECV_LAYOUT_API, nullptr),
+  CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 767 * 4, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API,
+                                    nullptr),
            bad);
-  CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 768 * 4, EDGECV_DTYPE_F32, static_cast<edgecv_layout>(2), nullptr),
+  CHECK_EQ(
+      edgecv_session_set_input(s, 0, x.data(), 768, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr),
+      bad);
+  CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 768 * 4, EDGECV_DTYPE_S32, EDGECV_LAYOUT_API,
+                                    nullptr),
+           bad);
+  CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 768 * 4, static_cast<edgecv_dtype>(9),
+                                    EDGECV_LAYOUT_API, nullptr),
+           bad);
+  CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 768 * 4, EDGECV_DTYPE_F32,
+                                    static_cast<edgecv_layout>(2), nullptr),
            bad);
   const char* odd = reinterpret_cast<const char*>(x.data()) + 1;
-  CHECK_EQ(edgecv_session_set_input(s, 0, odd, 768 * 4, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr), bad);
-  CHECK_EQ(edgecv_session_set_input(s, 0, odd, 768, EDGECV_DTYPE_S8, EDGECV_LAYOUT_RAW, nullptr), EDGECV_STATUS_OK);
-  CHECK_EQ(edgecv_session_run(s, nullptr), EDGECV_STATUS_OK);
-  CHECK_EQ(edgecv_session_get_output(s, 1, x.data(), 10, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr), bad);
-  CHECK_EQ(edgecv_session_get_output(s, 1, x.data(), 40, EDGECV_DTYPE_S32, EDGECV_LAYOUT_API, nullptr), bad);
-  CHECK_EQ(edgecv_session_get_output(s, 1, x.data(), 10, EDGECV_DTYPE_S8, EDGECV_LAYOUT_API, nullptr),
+  CHECK_EQ(
+      edgecv_session_set_input(s, 0, odd, 768 * 4, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr),
+      bad);
+  CHECK_EQ(edgecv_session_set_input(s, 0, odd, 768, EDGECV_DTYPE_S8, EDGECV_LAYOUT_RAW, nullptr),
            EDGECV_STATUS_OK);
+  CHECK_EQ(edgecv_session_run(s, nullptr), EDGECV_STATUS_OK);
+  CHECK_EQ(
+      edgecv_session_get_output(s, 1, x.data(), 10, EDGECV_DTYPE_F32, EDGECV_LAYOUT_API, nullptr),
+      bad);
+  CHECK_EQ(
+      edgecv_session_get_output(s, 1, x.data(), 40, EDGECV_DTYPE_S32, EDGECV_LAYOUT_API, nullptr),
+      bad);
+  CHECK_EQ(
+      edgecv_session_get_output(s, 1, x.data(), 10, EDGECV_DTYPE_S8, EDGECV_LAYOUT_API, nullptr),
+      EDGECV_STATUS_OK);
 }
 
 TEST(structs_keep_to_their_size) {
@@ -211,10 +245,12 @@ TEST(structs_keep_to_their_size) {
   edgecv_load_options options;
   std::memset(&options, 0, sizeof(options));
   edgecv_model* model = nullptr;
-  CHECK_EQ(edgecv_model_load(path_of("small").c_str(), &options, &model, nullptr), EDGECV_STATUS_INVALID_ARGUMENT);
+  CHECK_EQ(edgecv_model_load(path_of("small").c_str(), &options, &model, nullptr),
+           EDGECV_STATUS_INVALID_ARGUMENT);
   options.size = offsetof(edgecv_load_options, keep_all);
   options.threads = 1;
-  REQUIRE_EQ(edgecv_model_load(path_of("small").c_str(), &options, &model, nullptr), EDGECV_STATUS_OK);
+  REQUIRE_EQ(edgecv_model_load(path_of("small").c_str(), &options, &model, nullptr),
+             EDGECV_STATUS_OK);
   edgecv_model_destroy(model);
 }
 
@@ -281,13 +317,15 @@ TEST(log_and_allocator_callbacks) {
     free(pointer);
   };
   edgecv_model* model = nullptr;
-  REQUIRE_EQ(edgecv_model_load(path_of("small").c_str(), &options, &model, nullptr), EDGECV_STATUS_OK);
+  REQUIRE_EQ(edgecv_model_load(path_of("small").c_str(), &options, &model, nullptr),
+             EDGECV_STATUS_OK);
   CHECK_EQ(counts.logs, 1);
   CHECK(counts.allocations > 0);
   edgecv_model_destroy(model);
   CHECK_EQ(counts.alive, 0);
   options.allocator.release = nullptr;
-  CHECK_EQ(edgecv_model_load(path_of("small").c_str(), &options, &model, nullptr), EDGECV_STATUS_INVALID_ARGUMENT);
+  CHECK_EQ(edgecv_model_load(path_of("small").c_str(), &options, &model, nullptr),
+           EDGECV_STATUS_INVALID_ARGUMENT);
 }
 
 TEST(describes_itself) {

@@ -12,7 +12,8 @@ using edgecv::runtime::place_arena;
 namespace {
 
 Status place(std::vector<ArenaItem>* items, bool share, uint64_t* total) {
-  return place_arena({items->data(), items->size()}, share, edgecv::default_allocator(), total, nullptr);
+  return place_arena({items->data(), items->size()}, share, edgecv::default_allocator(), total,
+                     nullptr);
 }
 
 bool apart(const ArenaItem& a, const ArenaItem& b) {

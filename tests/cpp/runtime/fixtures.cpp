@@ -19,7 +19,8 @@ std::vector<uint8_t> read_bytes(const std::string& path) {
   if (std::FILE* file = std::fopen(path.c_str(), "rb")) {
     uint8_t buffer[4096];
     size_t n;
-    while ((n = std::fread(buffer, 1, sizeof(buffer), file)) != 0) bytes.insert(bytes.end(), buffer, buffer + n);
+    while ((n = std::fread(buffer, 1, sizeof(buffer), file)) != 0)
+      bytes.insert(bytes.end(), buffer, buffer + n);
     std::fclose(file);
   }
   return bytes;
@@ -52,14 +53,17 @@ LoadedModel::LoadedModel(const std::string& name, int threads, const char* isa, 
   options.threads = threads;
   options.isa = isa;
   options.keep_all = keep_all;
-  status = runtime::Model::load(source, options, format::Limits(), allocator, runtime::LogSink(), &model, &error);
+  status = runtime::Model::load(source, options, format::Limits(), allocator, runtime::LogSink(),
+                                &model, &error);
 }
 
 LoadedModel::~LoadedModel() {
   if (model != nullptr) model->release();
 }
 
-OpenSession::OpenSession(runtime::Model* model) { (void)runtime::Session::create(model, &session, nullptr); }
+OpenSession::OpenSession(runtime::Model* model) {
+  (void)runtime::Session::create(model, &session, nullptr);
+}
 
 OpenSession::~OpenSession() {
   if (session != nullptr) session->destroy();
@@ -72,7 +76,8 @@ std::vector<uint8_t> run_seed(runtime::Session* session, uint64_t seed) {
     size_t bytes = 0;
     if (session->map_input(i, &data, &bytes, nullptr) != Status::kOk) return {};
     const format::TensorRecord& tensor = file.tensors[file.ports[i].tensor];
-    format::generate(seed + i, static_cast<format::Dtype>(tensor.dtype), format::element_count(tensor), data);
+    format::generate(seed + i, static_cast<format::Dtype>(tensor.dtype),
+                     format::element_count(tensor), data);
   }
   if (session->run(nullptr) != Status::kOk) return {};
   std::vector<uint8_t> result;
@@ -80,7 +85,8 @@ std::vector<uint8_t> run_seed(runtime::Session* session, uint64_t seed) {
     const void* data = nullptr;
     size_t bytes = 0;
     if (session->map_output(i, &data, &bytes, nullptr) != Status::kOk) return {};
-    result.insert(result.end(), static_cast<const uint8_t*>(data), static_cast<const uint8_t*>(data) + bytes);
+    result.insert(result.end(), static_cast<const uint8_t*>(data),
+                  static_cast<const uint8_t*>(data) + bytes);
   }
   return result;
 }

@@ -17,7 +17,8 @@ namespace edgecv_test {
 std::string model_path(const std::string& name);
 std::vector<uint8_t> read_bytes(const std::string& path);
 
-// Counts calls, remembers what is alive, and returns null at call number `fail_at` (from 0; -1: never).
+// Counts calls, remembers what is alive, and returns null at call number `fail_at` (from 0; -1:
+// never).
 class CountingAllocator {
  public:
   CountingAllocator();
@@ -33,7 +34,8 @@ class CountingAllocator {
 };
 
 struct LoadedModel {
-  explicit LoadedModel(const std::string& name, int threads = 1, const char* isa = nullptr, bool keep_all = false,
+  explicit LoadedModel(const std::string& name, int threads = 1, const char* isa = nullptr,
+                       bool keep_all = false,
                        const edgecv::Allocator& allocator = edgecv::default_allocator());
   ~LoadedModel();
   LoadedModel(const LoadedModel&) = delete;
@@ -52,8 +54,8 @@ struct OpenSession {
   edgecv::runtime::Session* session = nullptr;
 };
 
-// Fills every input with the generator's bytes for `seed`, runs, and returns the raw bytes of all outputs, one after
-// the other; empty when something failed.
+// Fills every input with the generator's bytes for `seed`, runs, and returns the raw bytes of all
+// outputs, one after the other; empty when something failed.
 std::vector<uint8_t> run_seed(edgecv::runtime::Session* session, uint64_t seed);
 
 }  // namespace edgecv_test

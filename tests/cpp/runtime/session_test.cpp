@@ -80,7 +80,8 @@ TEST(two_sessions_in_two_threads) {
     for (int i = 0; i < 60; ++i) job->wrong += run_seed(session.session, job->seed) != job->want;
     return nullptr;
   };
-  Job jobs[2] = {{loaded.model, 1, reference_run("wide", 1), 0}, {loaded.model, 2, reference_run("wide", 2), 0}};
+  Job jobs[2] = {{loaded.model, 1, reference_run("wide", 1), 0},
+                 {loaded.model, 2, reference_run("wide", 2), 0}};
   CHECK(jobs[0].want != jobs[1].want);
   pthread_t other;
   REQUIRE_EQ(pthread_create(&other, nullptr, work, &jobs[1]), 0);
@@ -101,7 +102,8 @@ TEST(a_run_allocates_nothing) {
     REQUIRE(session.session != nullptr);
     REQUIRE(counter.calls.load() > 0);
     const format::ParsedModel& file = loaded.model->file();
-    const size_t count = static_cast<size_t>(format::element_count(file.tensors[file.ports[0].tensor]));
+    const size_t count =
+        static_cast<size_t>(format::element_count(file.tensors[file.ports[0].tensor]));
     const std::vector<float> x(count, 0.25f);
     const size_t outputs = file.ports.size() - file.input_ports;
     std::vector<std::vector<float>> y(outputs);
@@ -111,10 +113,13 @@ TEST(a_run_allocates_nothing) {
     }
     const int64_t before = counter.calls;
     for (int i = 0; i < 20; ++i) {
-      CHECK_EQ(session->set_input(0, x.data(), count * 4, format::Dtype::kF32, true, nullptr), Status::kOk);
+      CHECK_EQ(session->set_input(0, x.data(), count * 4, format::Dtype::kF32, true, nullptr),
+               Status::kOk);
       CHECK_EQ(session->run(nullptr), Status::kOk);
       for (uint32_t k = 0; k < outputs; ++k) {
-        CHECK_EQ(session->get_output(k, y[k].data(), y[k].size() * 4, format::Dtype::kF32, true, nullptr), Status::kOk);
+        CHECK_EQ(session->get_output(k, y[k].data(), y[k].size() * 4, format::Dtype::kF32, true,
+                                     nullptr),
+                 Status::kOk);
       }
     }
     CHECK_EQ(counter.calls.load(), before);
@@ -170,7 +175,8 @@ TEST(float_and_raw_inputs_agree) {
   REQUIRE_EQ(loaded.status, Status::kOk);
   OpenSession session(loaded.model);
   const format::ParsedModel& file = loaded.model->file();
-  const format::TensorRecord& t = file.tensors[file.ports[0].tensor];  // [1, 16, 16, 3], API [1, 3, 16, 16]
+  const format::TensorRecord& t =
+      file.tensors[file.ports[0].tensor];  // [1, 16, 16, 3], API [1, 3, 16, 16]
   std::vector<int8_t> raw(768);
   edgecv_test::Random random;
   for (int8_t& q : raw) q = static_cast<int8_t>(random.integer(-128, 127));
@@ -183,21 +189,26 @@ TEST(float_and_raw_inputs_agree) {
   float want[10], got[10];
   CHECK_EQ(session->set_input(0, raw.data(), 768, format::Dtype::kS8, false, nullptr), Status::kOk);
   CHECK_EQ(session->run(nullptr), Status::kOk);
-  CHECK_EQ(session->get_output(1, want, sizeof(want), format::Dtype::kF32, true, nullptr), Status::kOk);
+  CHECK_EQ(session->get_output(1, want, sizeof(want), format::Dtype::kF32, true, nullptr),
+           Status::kOk);
   // The caller's rounding mode must not matter, and must survive.
   const int saved = std::fegetround();
   std::fesetround(FE_UPWARD);
-  CHECK_EQ(session->set_input(0, api.data(), api.size() * 4, format::Dtype::kF32, true, nullptr), Status::kOk);
+  CHECK_EQ(session->set_input(0, api.data(), api.size() * 4, format::Dtype::kF32, true, nullptr),
+           Status::kOk);
   CHECK_EQ(session->run(nullptr), Status::kOk);
   CHECK_EQ(std::fegetround(), FE_UPWARD);
   std::fesetround(saved);
-  CHECK_EQ(session->get_output(1, got, sizeof(got), format::Dtype::kF32, true, nullptr), Status::kOk);
+  CHECK_EQ(session->get_output(1, got, sizeof(got), format::Dtype::kF32, true, nullptr),
+           Status::kOk);
   CHECK_ARRAYS(got, want, 10);
   // Output 0 is [1, 8, 8, 16], API [1, 16, 8, 8]: both layouts hold the same values.
   std::vector<int8_t> stored(1024);
   std::vector<float> planes(1024);
-  CHECK_EQ(session->get_output(0, stored.data(), 1024, format::Dtype::kS8, false, nullptr), Status::kOk);
-  CHECK_EQ(session->get_output(0, planes.data(), 4096, format::Dtype::kF32, true, nullptr), Status::kOk);
+  CHECK_EQ(session->get_output(0, stored.data(), 1024, format::Dtype::kS8, false, nullptr),
+           Status::kOk);
+  CHECK_EQ(session->get_output(0, planes.data(), 4096, format::Dtype::kF32, true, nullptr),
+           Status::kOk);
   const format::TensorRecord& y = file.tensors[file.ports[1].tensor];
   for (size_t p = 0; p < 64; ++p) {
     for (size_t c = 0; c < 16; ++c) {
@@ -214,14 +225,17 @@ TEST(a_nan_is_a_status) {
     REQUIRE_EQ(loaded.status, Status::kOk);
     OpenSession session(loaded.model);
     const format::ParsedModel& file = loaded.model->file();
-    std::vector<float> x(static_cast<size_t>(format::element_count(file.tensors[file.ports[0].tensor])), 0.5f);
+    std::vector<float> x(
+        static_cast<size_t>(format::element_count(file.tensors[file.ports[0].tensor])), 0.5f);
     x[x.size() - 1] = nan;
     for (const bool api : {true, false}) {
-      CHECK_EQ(session->set_input(0, x.data(), x.size() * 4, format::Dtype::kF32, api, nullptr), Status::kNanInput);
+      CHECK_EQ(session->set_input(0, x.data(), x.size() * 4, format::Dtype::kF32, api, nullptr),
+               Status::kNanInput);
       CHECK_EQ(session->run(nullptr), Status::kWrongState);
     }
     x[x.size() - 1] = std::numeric_limits<float>::infinity();  // clamps
-    CHECK_EQ(session->set_input(0, x.data(), x.size() * 4, format::Dtype::kF32, true, nullptr), Status::kOk);
+    CHECK_EQ(session->set_input(0, x.data(), x.size() * 4, format::Dtype::kF32, true, nullptr),
+             Status::kOk);
   }
   // Written past the check into the input's own memory, a NaN is met by the Quantize op inside.
   LoadedModel loaded("float");
@@ -233,7 +247,8 @@ TEST(a_nan_is_a_status) {
   for (size_t i = 0; i < bytes / 4; ++i) static_cast<float*>(data)[i] = nan;
   edgecv::Error error;
   CHECK_EQ(session->run(&error), Status::kNanInput);
-  CHECK(std::string(error.text).find("'q'") == std::string::npos);  // the op's name stands in brackets
+  CHECK(std::string(error.text).find("'q'") ==
+        std::string::npos);  // the op's name stands in brackets
   CHECK(std::string(error.text).find("(q)") != std::string::npos);
   const void* out = nullptr;
   CHECK_EQ(session->map_output(0, &out, &bytes, nullptr), Status::kWrongState);
@@ -283,7 +298,9 @@ TEST(keep_all_keeps_what_the_callback_sees) {
         const format::ParsedModel& file = self->session->model().file();
         const uint32_t id = file.ops[op].output;
         std::vector<int8_t> values(static_cast<size_t>(format::tensor_bytes(file.tensors[id])));
-        CHECK_EQ(self->session->read_tensor(id, values.data(), values.size(), format::Dtype::kS8, nullptr), Status::kOk);
+        CHECK_EQ(self->session->read_tensor(id, values.data(), values.size(), format::Dtype::kS8,
+                                            nullptr),
+                 Status::kOk);
         self->outputs.push_back(values);
         self->ops.push_back(op);
       },
@@ -295,11 +312,13 @@ TEST(keep_all_keeps_what_the_callback_sees) {
   for (uint32_t op = 0; op < file.ops.size(); ++op) {
     CHECK_EQ(seen.ops[op], op);
     std::vector<int8_t> values(seen.outputs[op].size());
-    CHECK_EQ(a->read_tensor(file.ops[op].output, values.data(), values.size(), format::Dtype::kS8, nullptr),
+    CHECK_EQ(a->read_tensor(file.ops[op].output, values.data(), values.size(), format::Dtype::kS8,
+                            nullptr),
              Status::kOk);
     CHECK(values == seen.outputs[op]);
     // Outside the callback the shared arena gives only constants away.
-    CHECK_EQ(b->read_tensor(file.ops[op].output, values.data(), values.size(), format::Dtype::kS8, nullptr),
+    CHECK_EQ(b->read_tensor(file.ops[op].output, values.data(), values.size(), format::Dtype::kS8,
+                            nullptr),
              Status::kWrongState);
   }
 }
@@ -311,7 +330,8 @@ TEST(forced_isa) {
 #endif
   LoadedModel loaded("small", 1, "reference");
   REQUIRE_EQ(loaded.status, Status::kOk);
-  for (const runtime::Step& step : loaded.model->plan().steps) CHECK_EQ(std::string(step.kernel->isa), "reference");
+  for (const runtime::Step& step : loaded.model->plan().steps)
+    CHECK_EQ(std::string(step.kernel->isa), "reference");
   setenv("EDGECV_FORCE_ISA", "reference", 1);
   LoadedModel by_environment("small");
   CHECK_EQ(by_environment.status, Status::kOk);

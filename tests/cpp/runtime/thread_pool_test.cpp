@@ -68,7 +68,8 @@ void check_every_item_once(int threads, size_t items) {
 TEST(every_item_once) {
   const Limit limit(4);
   for (const int threads : {1, 2, 3, 4}) {
-    for (const size_t items : {1u, 2u, 3u, 7u, 16u, 17u, 1000u}) check_every_item_once(threads, items);
+    for (const size_t items : {1u, 2u, 3u, 7u, 16u, 17u, 1000u})
+      check_every_item_once(threads, items);
   }
 }
 

@@ -21,7 +21,9 @@ class Builder:
         self.graph = Graph("small")
         self.random = np.random.default_rng(seed)
 
-    def input(self, name: str, shape: Sequence[int], perm: Sequence[int], dtype: str = "s8", **q: Any) -> str:
+    def input(
+        self, name: str, shape: Sequence[int], perm: Sequence[int], dtype: str = "s8", **q: Any
+    ) -> str:
         """shape: stored."""
         value = self.graph.add(Value(f"{name}_t", tuple(shape), dtype, **self._quantized(dtype, q)))
         api = tuple(shape[axis] for axis in perm)
@@ -30,77 +32,169 @@ class Builder:
 
     def output(self, name: str, value: str, perm: Sequence[int]) -> None:
         shape = self.graph.values[value].shape
-        self.graph.outputs.append(Port(name, value, tuple(shape[axis] for axis in perm), tuple(perm)))
+        self.graph.outputs.append(
+            Port(name, value, tuple(shape[axis] for axis in perm), tuple(perm))
+        )
 
     @staticmethod
     def _quantized(dtype: str, q: Mapping[str, Any]) -> dict[str, Any]:
         if dtype != "s8":
             return {}
-        return {"scale": float(np.float32(q.get("scale", 0.05))), "zero_point": q.get("zero_point", 3)}
+        return {
+            "scale": float(np.float32(q.get("scale", 0.05))),
+            "zero_point": q.get("zero_point", 3),
+        }
 
-    def op(self, op: str, name: str, inputs: Sequence[str], shape: Sequence[int], dtype: str = "s8",
-           q: Mapping[str, Any] | None = None, **attrs: Any) -> str:  # fmt: skip
-        value = self.graph.add(Value(f"{name}_t", tuple(shape), dtype, **self._quantized(dtype, q or {})))
+    def op(
+        self,
+        op: str,
+        name: str,
+        inputs: Sequence[str],
+        shape: Sequence[int],
+        dtype: str = "s8",
+        q: Mapping[str, Any] | None = None,
+        **attrs: Any,
+    ) -> str:
+        value = self.graph.add(
+            Value(f"{name}_t", tuple(shape), dtype, **self._quantized(dtype, q or {}))
+        )
         self.graph.nodes.append(Node(op, name, list(inputs), [value.name], attrs))
         return value.name
 
     def constant(self, name: str, data: Any, dtype: str) -> str:
         return self.graph.constant(name, np.asarray(data), dtype).name
 
-    def conv(self, name: str, x: str, out_c: int, kernel: int = 3, stride: int = 1, groups: int = 1,
-             lo: int = -128, hi: int = 127) -> str:  # fmt: skip
+    def conv(
+        self,
+        name: str,
+        x: str,
+        out_c: int,
+        kernel: int = 3,
+        stride: int = 1,
+        groups: int = 1,
+        lo: int = -128,
+        hi: int = 127,
+    ) -> str:
         n, h, w, c = self.graph.values[x].shape
         pad = kernel // 2
         oh, ow = (h + 2 * pad - kernel) // stride + 1, (w + 2 * pad - kernel) // stride + 1
         weights = self.random.integers(-127, 128, (out_c, kernel, kernel, c // groups))
-        m = np.float32(0.6) / (kernel * 73 * np.sqrt(c // groups)) * self.random.uniform(0.5, 1, out_c)
+        m = (
+            np.float32(0.6)
+            / (kernel * 73 * np.sqrt(c // groups))
+            * self.random.uniform(0.5, 1, out_c)
+        )
         return self.op(
-            "Conv2d", name,
-            [x, self.constant(f"{name}_w", weights, "s8"),
-             self.constant(f"{name}_b", self.random.integers(-3000, 3000, out_c), "s32"),
-             self.constant(f"{name}_m", m.astype(np.float32), "f32")],
-            (n, oh, ow, out_c), stride_h=stride, stride_w=stride, dilation_h=1, dilation_w=1, pad_top=pad,
-            pad_left=pad, pad_bottom=pad, pad_right=pad, groups=groups, lo=lo, hi=hi,
-        )  # fmt: skip
+            "Conv2d",
+            name,
+            [
+                x,
+                self.constant(f"{name}_w", weights, "s8"),
+                self.constant(f"{name}_b", self.random.integers(-3000, 3000, out_c), "s32"),
+                self.constant(f"{name}_m", m.astype(np.float32), "f32"),
+            ],
+            (n, oh, ow, out_c),
+            stride_h=stride,
+            stride_w=stride,
+            dilation_h=1,
+            dilation_w=1,
+            pad_top=pad,
+            pad_left=pad,
+            pad_bottom=pad,
+            pad_right=pad,
+            groups=groups,
+            lo=lo,
+            hi=hi,
+        )
 
     def fully_connected(self, name: str, x: str, n: int) -> str:
         rows, k = self.graph.values[x].shape
         return self.op(
-            "FullyConnected", name,
-            [x, self.constant(f"{name}_w", self.random.integers(-127, 128, (n, k)), "s8"),
-             self.constant(f"{name}_b", self.random.integers(-3000, 3000, n), "s32"),
-             self.constant(f"{name}_m", np.full(n, 0.6 / (73 * np.sqrt(k)), np.float32), "f32")],
-            (rows, n), lo=-128, hi=127,
-        )  # fmt: skip
+            "FullyConnected",
+            name,
+            [
+                x,
+                self.constant(f"{name}_w", self.random.integers(-127, 128, (n, k)), "s8"),
+                self.constant(f"{name}_b", self.random.integers(-3000, 3000, n), "s32"),
+                self.constant(f"{name}_m", np.full(n, 0.6 / (73 * np.sqrt(k)), np.float32), "f32"),
+            ],
+            (rows, n),
+            lo=-128,
+            hi=127,
+        )
 
     def softmax(self, name: str, x: str) -> str:
         value = self.graph.values[x]
         bits = min(23, 30 - int(np.ceil(np.log2(value.shape[-1]))))
         table = np.rint(2.0**bits * np.exp(-value.scale * np.arange(256)))
         return self.op(
-            "Softmax", name, [x, self.constant(f"{name}_table", table, "s32")], value.shape,
+            "Softmax",
+            name,
+            [x, self.constant(f"{name}_table", table, "s32")],
+            value.shape,
             q={"scale": 1 / 256, "zero_point": -128},
-        )  # fmt: skip
+        )
 
     def file(self, **options: Any) -> bytes:
         return write(self.graph, **{"meta": {}, "preprocess": {}, **options})
 
 
 def small_builder(batch: int = 1, side: int = 16) -> Builder:
-    """A net with a residual, a concat, views and a softmax, all s8: image [batch, 3, side, side] to scores [batch, 10]."""
+    """A net with a residual, a concat, views and a softmax, all s8: image [batch, 3, side, side] to
+    scores [batch, 10].
+    """
     b = Builder()
     half, quarter = side // 2, side // 4
     x = b.input("image", (batch, side, side, 3), (0, 3, 1, 2), scale=1 / 64, zero_point=-5)
     stem = b.conv("stem", x, 16, stride=2, lo=3)
     depthwise = b.conv("depthwise", stem, 16, groups=16)
-    mixed = b.op("Add", "residual", [stem, depthwise], b.graph.values[stem].shape, ma=0.75, mb=0.5, lo=-128, hi=127)
+    mixed = b.op(
+        "Add",
+        "residual",
+        [stem, depthwise],
+        b.graph.values[stem].shape,
+        ma=0.75,
+        mb=0.5,
+        lo=-128,
+        hi=127,
+    )
     point = b.conv("point", mixed, 24, kernel=1)
     joined = b.op("Concat", "joined", [point, mixed], (batch, half, half, 40), axis=3)
-    pooled = b.op("MaxPool2d", "pooled", [joined], (batch, quarter, quarter, 40), kernel_h=2, kernel_w=2, stride_h=2,
-                  stride_w=2, dilation_h=1, dilation_w=1, pad_top=0, pad_left=0, pad_bottom=0, pad_right=0)  # fmt: skip
-    part = b.op("Slice", "part", [pooled], (batch, quarter, quarter, 20), start=[0, 0, 0, 1], step=[1, 1, 1, 2])
-    mean = b.op("ReduceMean", "mean", [part], (batch, 1, 1, 20), first_axis=1, last_axis=2, lo=-128, hi=127,
-                m=float(np.float32(1 / quarter**2)))  # fmt: skip
+    pooled = b.op(
+        "MaxPool2d",
+        "pooled",
+        [joined],
+        (batch, quarter, quarter, 40),
+        kernel_h=2,
+        kernel_w=2,
+        stride_h=2,
+        stride_w=2,
+        dilation_h=1,
+        dilation_w=1,
+        pad_top=0,
+        pad_left=0,
+        pad_bottom=0,
+        pad_right=0,
+    )
+    part = b.op(
+        "Slice",
+        "part",
+        [pooled],
+        (batch, quarter, quarter, 20),
+        start=[0, 0, 0, 1],
+        step=[1, 1, 1, 2],
+    )
+    mean = b.op(
+        "ReduceMean",
+        "mean",
+        [part],
+        (batch, 1, 1, 20),
+        first_axis=1,
+        last_axis=2,
+        lo=-128,
+        hi=127,
+        m=float(np.float32(1 / quarter**2)),
+    )
     flat = b.op("Reshape", "flat", [mean], (batch, 20))
     logits = b.fully_connected("logits", flat, 10)
     scores = b.softmax("scores", logits)
@@ -120,7 +214,7 @@ def small_file() -> bytes:
 
 
 def wide_file() -> bytes:
-    """The same net on 96 x 96 pixels, worth more than one thread; tests/data/runtime/wide.ecv is its copy."""
+    """The same net on 96 x 96 pixels, worth several threads; tests/data/runtime/wide.ecv."""
     return file_with_goldens(small_builder(side=96))
 
 
@@ -129,8 +223,24 @@ def float_builder() -> Builder:
     b = Builder(seed=2)
     x = b.input("x", (1, 6, 6, 4), (0, 3, 1, 2), dtype="f32")
     w = b.constant("w", b.random.normal(size=(4, 3, 3, 4)) / 6, "f32")
-    conv = b.op("Conv2d", "conv", [x, w, ""], (1, 6, 6, 4), "f32", stride_h=1, stride_w=1, dilation_h=1, dilation_w=1,
-                pad_top=1, pad_left=1, pad_bottom=1, pad_right=1, groups=1, lo=-INF, hi=6.0)  # fmt: skip
+    conv = b.op(
+        "Conv2d",
+        "conv",
+        [x, w, ""],
+        (1, 6, 6, 4),
+        "f32",
+        stride_h=1,
+        stride_w=1,
+        dilation_h=1,
+        dilation_w=1,
+        pad_top=1,
+        pad_left=1,
+        pad_bottom=1,
+        pad_right=1,
+        groups=1,
+        lo=-INF,
+        hi=6.0,
+    )
     act = b.op("Unary", "act", [conv], (1, 6, 6, 4), "f32", function=7, alpha=0.0, beta=0.0)
     q = b.op("Quantize", "q", [act], (1, 6, 6, 4), q={"scale": 0.03125, "zero_point": -60})
     point = b.conv("point", q, 8, kernel=1)
@@ -144,7 +254,11 @@ def write_data() -> None:
     """Writes the copies the C++ tests read."""
     folder = Path(__file__).resolve().parents[2] / "data" / "runtime"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, data in (("small", small_file()), ("wide", wide_file()), ("float", file_with_goldens(float_builder()))):
+    for name, data in (
+        ("small", small_file()),
+        ("wide", wide_file()),
+        ("float", file_with_goldens(float_builder())),
+    ):
         (folder / f"{name}.ecv").write_bytes(data)
 
 

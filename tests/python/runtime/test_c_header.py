@@ -24,9 +24,13 @@ STRICT = ["-fsyntax-only", "-pedantic-errors", "-Wall", "-Wextra", "-Werror", "-
 
 @pytest.mark.system
 @pytest.mark.parametrize(("compiler", "language"), [("cc", "c99"), ("c++", "c++17")])
-def test_header(compiler: str, language: str, tmp_path: Path, need_program: Callable[[str, str], str]) -> None:
+def test_header(
+    compiler: str, language: str, tmp_path: Path, need_program: Callable[[str, str], str]
+) -> None:
     program = need_program(compiler, "g++")
     source = tmp_path / ("main.c" if language == "c99" else "main.cpp")
-    source.write_text(PROGRAM if language == "c99" else PROGRAM.replace("{0}", "{}").replace("= 0", "= nullptr"))
+    source.write_text(
+        PROGRAM if language == "c99" else PROGRAM.replace("{0}", "{}").replace("= 0", "= nullptr")
+    )
     flags = [*STRICT, "-Wstrict-prototypes"] if language == "c99" else [*STRICT, "-Wold-style-cast"]
     subprocess.run([program, f"-std={language}", *flags, f"-I{INCLUDE}", str(source)], check=True)

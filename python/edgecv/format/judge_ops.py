@@ -133,9 +133,12 @@ def _weighted(j: _Judge, weights: NDArray[Any], lo: int, ints: int) -> None:
     j.clamp_s8(lo)
     sums = np.abs(weights.reshape(rows, -1).astype(np.int16)).sum(axis=1, dtype=np.int64)
     bounds = sums * reach(j.operand(0)) + np.abs(bias)
-    for bound, multiplier in zip(bounds.tolist(), m):
-        j.accumulator(bound)
-        j.multiplier(multiplier, bound)
+    j.accumulator(int(bounds.max()))
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        good = (m >= 2.0**-100) & (m <= 2.0**20) & (bounds * m.astype(np.float64) < 2.0**31)
+    if not good.all():
+        worst = int(np.argmin(good))
+        j.multiplier(m[worst], int(bounds[worst]))
 
 
 def _windows(j: _Judge, position: int) -> None:

@@ -7,7 +7,7 @@ that what is known of a value by name (its range, for example) stays true.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +31,28 @@ class Result:
 
 
 class View:
-    """Producers and readers of a graph at one moment; make another after an edit."""
+    """Producers and readers of a graph; call :meth:`renew` after an edit."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._producers = graph.producers()
-        self._consumers = graph.consumers()
-        self._outputs = set(graph.output_values())
+        self.renew()
+
+    def renew(self) -> None:
+        """Forgets what was known of the graph."""
+        self._producer_table: Optional[Dict[str, Node]] = None
+        self._consumer_table: Optional[Dict[str, List[Node]]] = None
+
+    @property
+    def _producers(self) -> Dict[str, Node]:
+        if self._producer_table is None:
+            self._producer_table = self.graph.producers()
+        return self._producer_table
+
+    @property
+    def _consumers(self) -> Dict[str, List[Node]]:
+        if self._consumer_table is None:
+            self._consumer_table = self.graph.consumers()
+        return self._consumer_table
 
     def producer(self, name: str, *ops: str) -> Optional[Node]:
         """The node that computes a value, if it is one of ``ops`` (any op when none is given)."""
@@ -51,7 +66,7 @@ class View:
     def only_reader(self, name: str) -> Optional[Node]:
         """The one node that reads a value, None when another or the graph's output reads it too."""
         readers = self.readers(name)
-        return readers[0] if len(readers) == 1 and name not in self._outputs else None
+        return readers[0] if len(readers) == 1 and not self.is_output(name) else None
 
     def private(self, name: str) -> bool:
         """True when exactly one node reads the value and it is no graph output."""
@@ -59,7 +74,7 @@ class View:
 
     def is_output(self, name: str) -> bool:
         """True for a value behind a graph output."""
-        return name in self._outputs
+        return any(port.value == name for port in self.graph.outputs)
 
     def constant(self, name: str) -> Optional[NDArray[Any]]:
         """The data of a constant, else None."""

@@ -39,7 +39,7 @@ def canonicalize_reshape(graph: Graph) -> Result:
         else:
             continue
         result.changed = True
-        view = View(graph)
+        view.renew()
     if result.changed:
         graph.drop_unused()
     return result

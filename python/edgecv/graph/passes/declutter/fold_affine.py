@@ -1,8 +1,8 @@
 """Folds arithmetic with constants into the linear op before it.
 
 Cases:
-1. Conv, ConvTranspose or Gemm whose output only a Mul, Add or Sub with a constant per output
-   channel (or one number) reads -> into weights and bias.
+1. Conv, ConvTranspose, Gemm or BatchNormalization whose output only a Mul, Add or Sub with a
+   constant per output channel (or one number) reads -> into weights and bias.
 2. The constant minus the output -> the same with a factor of -1.
 3. MatMul by a constant matrix whose output only a Mul by one number or a number per column
    reads -> into the matrix.
@@ -31,18 +31,24 @@ from edgecv.graph.passes.rewrite import (
     shape_of,
 )
 
-_LINEAR = ("Conv", "ConvTranspose", "Gemm")
+_LINEAR = ("Conv", "ConvTranspose", "Gemm", "BatchNormalization")
 
 
 def fold_affine(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
+    view = View(graph)
     for node in list(graph.nodes):
-        if node.op in ("Mul", "Add", "Sub") and len(node.inputs) == 2 and known(graph, node):
-            if _fold(graph, node, result) or _fold_matrix(graph, node):
-                result.changed = True
-        elif node.op in ("MatMul", "Gemm") and known(graph, node):
-            result.changed |= _fold_input(graph, node)
+        if not known(graph, node):
+            continue
+        changed = False
+        if node.op in ("Mul", "Add", "Sub") and len(node.inputs) == 2:
+            changed = _fold(view, node, result) or _fold_matrix(view, node)
+        elif node.op in ("MatMul", "Gemm"):
+            changed = _fold_input(view, node)
+        if changed:
+            result.changed = True
+            view.renew()
     if result.changed:
         graph.drop_unused()
     return result
@@ -57,8 +63,8 @@ def _per_channel(graph: Graph, node: Node, data: NDArray[Any]) -> Optional[NDArr
     return np.broadcast_to(data.reshape(-1).astype(np.float64), (shape[1],))
 
 
-def _fold(graph: Graph, node: Node, result: Result) -> bool:
-    view = View(graph)
+def _fold(view: View, node: Node, result: Result) -> bool:
+    graph = view.graph
     for position in (0, 1):
         name, other = node.inputs[position], node.inputs[1 - position]
         before = view.producer(name, *_LINEAR)
@@ -71,6 +77,9 @@ def _fold(graph: Graph, node: Node, result: Result) -> bool:
         numbers = _per_channel(graph, before, data)
         if numbers is None or shape_of(graph, node.outputs[0]) != shape_of(graph, name):
             result.refuse(node, "the constant is not per output channel")
+            return False
+        if len(before.outputs) > 1 or before.attrs.get("training_mode", 0):
+            result.refuse(node, f"{before.name} is in training mode")
             return False
         if bias_of(graph, before) is None or constant(graph, before.inputs[1]) is None:
             result.refuse(node, f"the weights or bias of {before.name} are not constant")
@@ -88,10 +97,10 @@ def _fold(graph: Graph, node: Node, result: Result) -> bool:
     return False
 
 
-def _fold_matrix(graph: Graph, node: Node) -> bool:
+def _fold_matrix(view: View, node: Node) -> bool:
+    graph = view.graph
     if node.op != "Mul":
         return False
-    view = View(graph)
     for name, other in (node.inputs, node.inputs[::-1]):
         before = view.producer(name, "MatMul")
         data = constant(graph, other)
@@ -113,8 +122,8 @@ def _fold_matrix(graph: Graph, node: Node) -> bool:
     return False
 
 
-def _fold_input(graph: Graph, node: Node) -> bool:
-    view = View(graph)
+def _fold_input(view: View, node: Node) -> bool:
+    graph = view.graph
     scale = view.producer(node.inputs[0], "Mul")
     matrix = constant(graph, node.inputs[1])
     if scale is None or matrix is None or not view.private(node.inputs[0]):

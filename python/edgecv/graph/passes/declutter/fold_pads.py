@@ -33,10 +33,10 @@ from edgecv.graph.passes.rewrite import (
 def fold_pads(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
+    view = View(graph)
     for node in list(graph.nodes):
         if node.op != "Pad" or not known(graph, node):
             continue
-        view = View(graph)
         readers = view.readers(node.outputs[0])
         if not readers or any(r.op not in ("Conv", "AveragePool", "MaxPool") for r in readers):
             continue
@@ -56,6 +56,7 @@ def fold_pads(graph: Graph) -> Result:
             reader.inputs[0] = node.inputs[0]
         remove(graph, [node])
         result.changed = True
+        view.renew()
     if result.changed:
         graph.drop_unused()
     return result

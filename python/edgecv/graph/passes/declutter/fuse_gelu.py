@@ -19,10 +19,10 @@ from edgecv.graph.passes.rewrite import Result, View
 def fuse_gelu(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
+    view = View(graph)
     for node in list(graph.nodes):
         if node.op != "Mul":
             continue
-        view = View(graph)
         for number, factors in products(view, node):
             if not close(number, 0.5) or len(factors) != 2:
                 continue
@@ -31,6 +31,7 @@ def fuse_gelu(graph: Graph) -> Result:
                 x, kind = found
                 node.op, node.inputs, node.attrs = "Gelu", [x], {"approximate": kind}
                 result.changed = True
+                view.renew()
                 break
     if result.changed:
         graph.drop_unused()

@@ -16,12 +16,16 @@ from edgecv.graph.passes.rewrite import Result, View
 def fuse_hard_sigmoid(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
+    view = View(graph)
     for node in list(graph.nodes):
-        view = View(graph)
+        changed = False
         if node.op == "Mul":
-            result.changed |= _scaled_clip(view, node, result)
+            changed = _scaled_clip(view, node, result)
         elif node.op == "Clip":
-            result.changed |= _unit_clip(view, node)
+            changed = _unit_clip(view, node)
+        if changed:
+            result.changed = True
+            view.renew()
     if result.changed:
         graph.drop_unused()
     return result

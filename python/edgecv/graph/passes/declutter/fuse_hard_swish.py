@@ -17,15 +17,16 @@ from edgecv.graph.passes.rewrite import Result, View
 def fuse_hard_swish(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
+    view = View(graph)
     for node in list(graph.nodes):
         if node.op != "Mul":
             continue
-        view = View(graph)
         for number, factors in products(view, node):
             x = _match(view, number, factors)
             if x:
                 node.op, node.inputs, node.attrs = "HardSwish", [x], {}
                 result.changed = True
+                view.renew()
                 break
     if result.changed:
         graph.drop_unused()

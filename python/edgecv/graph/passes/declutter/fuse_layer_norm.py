@@ -31,12 +31,16 @@ from edgecv.graph.passes.rewrite import (
 def fuse_layer_norm(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
+    view = View(graph)
     for node in list(graph.nodes):
+        changed = False
         if node.op in ("Div", "Mul") and known(graph, node):
-            result.changed |= _fuse(graph, node)
-    for node in list(graph.nodes):
-        if node.op == "LayerNormalization" and known(graph, node) and len(node.outputs) == 1:
-            result.changed |= _absorb(graph, node, result)
+            changed = _fuse(view, node)
+        elif node.op == "LayerNormalization" and known(graph, node) and len(node.outputs) == 1:
+            changed = _absorb(view, node, result)
+        if changed:
+            result.changed = True
+            view.renew()
     if result.changed:
         graph.drop_unused()
     return result
@@ -78,8 +82,8 @@ def _deviation(graph: Graph, view: View, name: str) -> Optional[Tuple[str, int, 
     return sides[0][0], found[1], shifted[1]
 
 
-def _fuse(graph: Graph, node: Node) -> bool:
-    view = View(graph)
+def _fuse(view: View, node: Node) -> bool:
+    graph = view.graph
     pairs = [tuple(node.inputs)]
     if node.op == "Mul":
         pairs = [tuple(node.inputs), tuple(node.inputs[::-1])]
@@ -101,8 +105,8 @@ def _fuse(graph: Graph, node: Node) -> bool:
     return False
 
 
-def _absorb(graph: Graph, node: Node, result: Result) -> bool:
-    view = View(graph)
+def _absorb(view: View, node: Node, result: Result) -> bool:
+    graph = view.graph
     after = view.only_reader(node.outputs[0])
     if after is None or after.op not in ("Mul", "Add") or len(after.inputs) != 2:
         return False

@@ -14,14 +14,15 @@ from edgecv.graph.passes.rewrite import Result, View, activation, floats, known,
 def fuse_silu(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
+    view = View(graph)
     for node in list(graph.nodes):
         if node.op == "Swish" and known(graph, node):
             _swish(graph, node)
             result.changed = True
+            view.renew()
             continue
         if node.op != "Mul" or len(node.inputs) != 2:
             continue
-        view = View(graph)
         for x, gate_name in (node.inputs, node.inputs[::-1]):
             gate = view.producer(gate_name, "Sigmoid")
             if gate is None or gate.inputs[0] != x:
@@ -31,6 +32,7 @@ def fuse_silu(graph: Graph) -> Result:
                 continue
             node.op, node.inputs, node.attrs = "Silu", [x], {}
             result.changed = True
+            view.renew()
             break
     if result.changed:
         graph.drop_unused()

@@ -1,4 +1,7 @@
-"""Edits on the weights and bias of Conv, ConvTranspose and Gemm that several passes share."""
+"""Edits on the weights and bias of linear ops that several passes share.
+
+Conv, ConvTranspose, Gemm; and BatchNormalization, whose scale and bias lie at the same places.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ Array = NDArray[Any]
 
 
 def channels(graph: Graph, node: Node) -> int:
-    """Output channels of a Conv, ConvTranspose or Gemm."""
+    """Output channels: axis 1 of every linear op."""
     return int(shape_of(graph, node.outputs[0])[1])
 
 
@@ -59,7 +62,9 @@ def scale_outputs(graph: Graph, node: Node, factor: Array) -> bool:
     if w is None or bias is None:
         return False
     wide = w.astype(np.float64)
-    if node.op == "Conv":
+    if node.op == "BatchNormalization":
+        scaled = wide * factor
+    elif node.op == "Conv":
         scaled = wide * factor.reshape(-1, *(1,) * (w.ndim - 1))
     elif node.op == "ConvTranspose":
         groups = int(node.attrs.get("group", 1))

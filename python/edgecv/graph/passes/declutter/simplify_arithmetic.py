@@ -35,10 +35,14 @@ from edgecv.graph.passes.rewrite import (
 def simplify_arithmetic(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
+    view = View(graph)
     for node in list(graph.nodes):
         rule = _RULES.get(node.op)
-        if rule is not None and known(graph, node) and _is_f32(graph, node):
-            result.changed |= rule(graph, node)
+        if rule is None or not known(graph, node) or not _is_f32(graph, node):
+            continue
+        if rule(view, node):
+            result.changed = True
+            view.renew()
     if result.changed:
         graph.drop_unused()
     return result
@@ -48,7 +52,8 @@ def _is_f32(graph: Graph, node: Node) -> bool:
     return graph.values[node.outputs[0]].dtype == "f32"
 
 
-def _div(graph: Graph, node: Node) -> bool:
+def _div(view: View, node: Node) -> bool:
+    graph = view.graph
     data = constant(graph, node.inputs[1])
     if data is None or constant(graph, node.inputs[0]) is not None:
         return False
@@ -62,7 +67,8 @@ def _div(graph: Graph, node: Node) -> bool:
     return True
 
 
-def _pow(graph: Graph, node: Node) -> bool:
+def _pow(view: View, node: Node) -> bool:
+    graph = view.graph
     power = scalar(graph, node.inputs[1])
     x, output = node.inputs[0], node.outputs[0]
     if constant(graph, x) is not None or power not in (2, 3, 4, 0.5, -0.5, -1, -2):
@@ -93,8 +99,9 @@ def _pow(graph: Graph, node: Node) -> bool:
     return True
 
 
-def _extreme(graph: Graph, node: Node) -> bool:
-    found = View(graph).operands(node)
+def _extreme(view: View, node: Node) -> bool:
+    graph = view.graph
+    found = view.operands(node)
     if found is None or shape_of(graph, found[0]) != shape_of(graph, node.outputs[0]):
         return False
     x, number = found
@@ -104,7 +111,8 @@ def _extreme(graph: Graph, node: Node) -> bool:
     return True
 
 
-def _sum(graph: Graph, node: Node) -> bool:
+def _sum(view: View, node: Node) -> bool:
+    graph = view.graph
     if len(node.inputs) < 2 or all(constant(graph, name) is not None for name in node.inputs):
         return False
     nodes: List[Node] = []
@@ -125,8 +133,8 @@ def _sum(graph: Graph, node: Node) -> bool:
     return True
 
 
-def _clamp(graph: Graph, node: Node) -> bool:
-    view = View(graph)
+def _clamp(view: View, node: Node) -> bool:
+    graph = view.graph
     low, high = clip_bounds(view, node)
     if math.isnan(low) or math.isnan(high):
         return False
@@ -160,7 +168,7 @@ def _set_clamp(graph: Graph, node: Node, x: str, low: float, high: float) -> Non
         node.inputs.pop()
 
 
-_RULES: Dict[str, Callable[[Graph, Node], bool]] = {
+_RULES: Dict[str, Callable[[View, Node], bool]] = {
     "Div": _div,
     "Pow": _pow,
     "Max": _extreme,

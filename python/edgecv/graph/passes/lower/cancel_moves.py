@@ -17,6 +17,7 @@ from edgecv.graph.passes.rewrite import Result, View, remove, replace_uses, shap
 def cancel_moves(graph: Graph) -> Result:
     """Runs the pass."""
     result = Result()
+    view = View(graph)
     inputs = {port.value for port in graph.inputs}
     for node in list(graph.nodes):
         if node.op not in ("Reshape", "Transpose"):
@@ -28,7 +29,8 @@ def cancel_moves(graph: Graph) -> Result:
             if moved == sorted(moved):
                 node.op, node.attrs = "Reshape", {}
                 result.changed = True
-        before = View(graph).producer(source, node.op)
+                view.renew()
+        before = view.producer(source, node.op)
         if before is not None:
             if node.op == "Transpose":
                 first = before.attrs["perm"]
@@ -36,6 +38,7 @@ def cancel_moves(graph: Graph) -> Result:
             node.inputs = [before.inputs[0]]
             source = node.inputs[0]
             result.changed = True
+            view.renew()
         idle = (
             shape_of(graph, source) == shape_of(graph, output)
             if node.op == "Reshape"
@@ -46,6 +49,7 @@ def cancel_moves(graph: Graph) -> Result:
             replace_uses(graph, output, source)
             remove(graph, [node])
             result.changed = True
+            view.renew()
     if result.changed:
         graph.drop_unused()
     return result

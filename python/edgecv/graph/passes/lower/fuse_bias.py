@@ -17,10 +17,10 @@ from edgecv.graph.passes.rewrite import Result, View, constant, floats, input_na
 def fuse_bias(graph: Graph) -> Result:
     """Runs the pass on a lowered f32 graph."""
     result = Result()
+    view = View(graph)
     for node in list(graph.nodes):
         if node.op != "Add":
             continue
-        view = View(graph)
         for name, other in (node.inputs, node.inputs[::-1]):
             before = view.producer(name, "FullyConnected")
             data = constant(graph, other)
@@ -44,6 +44,7 @@ def fuse_bias(graph: Graph) -> Result:
                 before.attrs.update(node.attrs)
                 remove(graph, [node])
                 result.changed = True
+                view.renew()
                 break
     if result.changed:
         graph.drop_unused()

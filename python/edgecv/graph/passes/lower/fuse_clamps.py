@@ -18,6 +18,7 @@ _CLAMPING = ("Conv2d", "ConvTranspose2d", "FullyConnected", "Add", "Sub", "Mul",
 def fuse_clamps(graph: Graph) -> Result:
     """Runs the pass on a lowered f32 graph."""
     result = Result()
+    view = View(graph)
     for node in list(graph.nodes):
         if node.op != "Unary":
             continue
@@ -25,7 +26,6 @@ def fuse_clamps(graph: Graph) -> Result:
         bounds = attributes_of_clip(attrs["function"], attrs["alpha"], attrs["beta"])
         if bounds is None:
             continue
-        view = View(graph)
         before = view.producer(node.inputs[0], *_CLAMPING)
         if before is None:
             result.refuse(node, "the op before it does not clamp")
@@ -39,6 +39,7 @@ def fuse_clamps(graph: Graph) -> Result:
         before.outputs = [node.outputs[0]]
         remove(graph, [node])
         result.changed = True
+        view.renew()
     if result.changed:
         graph.drop_unused()
     return result

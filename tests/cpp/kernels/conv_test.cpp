@@ -23,7 +23,7 @@ void check_family(Family family, int random_cases) {
 
 }  // namespace
 
-TEST(conv_s8_rows_equal_reference) { check_family(Family::kConvS8, 3000); }
-TEST(conv_f32_rows_near_reference) { check_family(Family::kConvF32, 400); }
-TEST(conv_transpose_s8_rows_equal_reference) { check_family(Family::kConvTransposeS8, 400); }
-TEST(conv_transpose_f32_rows_near_reference) { check_family(Family::kConvTransposeF32, 200); }
+TEST(conv_s8_rows_equal_reference) { check_family(Family::kConvS8, 1500); }
+TEST(conv_f32_rows_near_reference) { check_family(Family::kConvF32, 150); }
+TEST(conv_transpose_s8_rows_equal_reference) { check_family(Family::kConvTransposeS8, 200); }
+TEST(conv_transpose_f32_rows_near_reference) { check_family(Family::kConvTransposeF32, 100); }

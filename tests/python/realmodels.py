@@ -54,11 +54,15 @@ def fp32_path(name: str) -> Path:
 
 @functools.lru_cache(maxsize=None)
 def int8_path(name: str) -> Path:
-    """The int8 `.ecv` file of a zoo model: minmax over the 64 calibration pictures."""
+    """The int8 `.ecv` file of a zoo model: minmax over the 64 calibration pictures.
+
+    They are cropped as the accuracy comparison crops them, so that every runtime in it sees the
+    same pixels.
+    """
     path = folder() / f"{name}.ecv"
     pictures = scores("calib64")
     preprocess = zoo.find_model(name).preprocess
-    samples = (model_input(preprocess, pictures.image(i)) for i in range(len(pictures)))
+    samples = (score_input(preprocess, crop) for crop in pictures.references())
     convert(onnx_path(name), path, samples, preprocess=preprocess)
     return path
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgecv.format.reader import read
 
 import edgecv
 import realmodels
+from edgecv.format.reader import read
+from edgecv.format.to_graph import to_graph
 from parity.layer_models import EXACT, MOVES, onnxruntime_output
 
 pytestmark = pytest.mark.network
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.network
 @pytest.mark.parametrize("name", realmodels.NAMES)
 def test_every_layer_against_onnxruntime(name: str) -> None:
     path = realmodels.int8_path(name)
-    graph = read(path.read_bytes()).to_graph()
+    graph = to_graph(read(path.read_bytes()))
     pictures = realmodels.scores("calib64")
     image = pictures.image(5)
     compared = {"exact": 0, "other": 0}

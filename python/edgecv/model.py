@@ -24,7 +24,7 @@ from typing import (
 import numpy as np
 
 from edgecv import _core
-from edgecv.errors import InputError, InputTypeError, StateError
+from edgecv.errors import FormatError, InputError, InputTypeError, StateError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -479,7 +479,10 @@ def _load(source: Source, threads: Optional[int], isa: Optional[str]) -> _core.M
         path = os.fsencode(source)
         if b"\0" in path:
             raise InputError("the path holds a NUL character")
-        return _core.Model.load_path(path, count, isa, False)
+        try:
+            return _core.Model.load_path(path, count, isa, False)
+        except FormatError as error:
+            raise FormatError(f"{os.fspath(source)}: {error}", error.status) from None
     raise InputTypeError(
         f"a model is loaded from a path, bytes or a file descriptor, not {type(source).__name__}"
     )

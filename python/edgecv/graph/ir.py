@@ -81,7 +81,8 @@ class Graph:
     outputs: List[Port] = field(default_factory=list)
     nodes: List[Node] = field(default_factory=list)
     values: Dict[str, Value] = field(default_factory=dict)
-    opset: int = 0
+    opset: int = 0  # of the nodes as they stand
+    source_opset: int = 0  # of the model as it came in, for messages
 
     def add(self, value: Value) -> Value:
         """Adds a value; its name must be free."""

@@ -110,7 +110,7 @@ def _line(graph: Graph, node: Node, reasons: List[str]) -> str:
     rule = RULES.get(node.op)
     form = rule.form if isinstance(rule, Rule) else _INSTEAD.get(node.op, "none")
     return (
-        f"{node.name} ({node.op}, opset {graph.opset}, inputs {shapes}): {'; '.join(reasons)}; "
+        f"{node.name} ({node.op}, opset {graph.source_opset or graph.opset}, inputs {shapes}): {'; '.join(reasons)}; "
         f"nearest supported form: {form}"
     )
 

@@ -42,10 +42,10 @@ struct State {
 
 State& state();
 
-// How many of a generated test's `full` cases to run: EDGECV_TEST_EFFORT (1 when unset; 0.1 under
+// How many of a generated test's `full` cases to run: EDGECV_TEST_FACTOR (1 when unset; 0.1 under
 // an emulator) times that, at least one.
-inline int effort(int full) {
-  const char* text = std::getenv("EDGECV_TEST_EFFORT");
+inline int scaled(int full) {
+  const char* text = std::getenv("EDGECV_TEST_FACTOR");
   const double cases = full * (text == nullptr ? 1.0 : std::atof(text));
   return cases < 1.0 ? 1 : static_cast<int>(cases);
 }

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _dims(shape: "tuple[int, ...]") -> str:
+def _dims(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 

@@ -1,5 +1,5 @@
-"""Show version, CPU, instruction sets and kernels: which ones this machine can run, and, for a file,
-which one each step of its plan takes and which it passed over.
+"""Show version, CPU, instruction sets and kernels: which ones this machine can run, and, for a
+file, which one each step of its plan takes.
 
 examples:
   edgecv info

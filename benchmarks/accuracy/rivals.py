@@ -25,6 +25,8 @@ import models as peer_models
 import runtimes
 import scoresets
 
+import edgecv
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 REFERENCE = "ort fp32"
 COLUMNS = (
@@ -124,7 +126,11 @@ def main() -> int:
     parser.add_argument("--models", type=Path, default=ROOT / ".peers" / "models")
     parser.add_argument("--out", type=Path, default=ROOT / ".peers" / "results")
     arguments = parser.parse_args()
-    result = measure(arguments.models)
+    try:
+        result = measure(arguments.models)
+    except edgecv.Error as error:
+        print(f"rivals.py: {error}", file=sys.stderr)
+        return 2
     about = {"machine": runtimes.machine(), "versions": runtimes.versions()}
     text = "".join(
         f"{key}: {', '.join(f'{k} {v}' for k, v in value.items())}\n\n"

@@ -197,8 +197,14 @@ def main() -> int:
     import models as peer_models
     import scoresets
 
-    models = peer_models.make_models(options.models, keep_ecv=options.keep)
-    coffee = scoresets.load("calib64").pictures[2]
+    import edgecv
+
+    try:
+        models = peer_models.make_models(options.models, keep_ecv=options.keep)
+        coffee = scoresets.load("calib64").pictures[2]
+    except edgecv.Error as error:
+        print(f"latency.py: {error}", file=sys.stderr)
+        return 2
     assert coffee.member.endswith("coffee.png")
     names = [runtime.name for runtime in runtimes.RUNTIMES]
     names = [name for name in names if name in (options.runtime or names)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import edgecv
 from edgecv import _core
 from edgecv.format.reader import judge, read
 from edgecv.format.schema import OPS
@@ -45,6 +46,16 @@ def test_reading_and_writing_gives_the_same_bytes(name: str) -> None:
         goldens=goldens_of(model),
     )
     assert again == load(name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_runtime_computes_the_digests_of_the_interpreter(name: str) -> None:
+    """Digests come from the numpy interpreter (mlp: from arithmetic in the test's own builder)."""
+    with edgecv.load(load(name)) as model:
+        report = model.verify()
+    assert report.passed, report.message
+    assert report.goldens == 2
+    assert report.digests >= 2 * len(read(load(name)).ops)
 
 
 def test_goldens_use_every_op() -> None:

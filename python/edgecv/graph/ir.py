@@ -93,7 +93,7 @@ class Graph:
 
     def constant(self, name: str, data: NDArray[Any], dtype: str) -> Value:
         """Adds a constant under a free name derived from ``name``."""
-        array = np.ascontiguousarray(data, dtype=DTYPES[dtype])
+        array = np.asarray(data, dtype=DTYPES[dtype], order="C")
         return self.add(Value(self.fresh(name), tuple(array.shape), dtype, array))
 
     def fresh(self, name: str) -> str:

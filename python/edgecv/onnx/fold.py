@@ -174,10 +174,32 @@ class Folder:
             by_function = schema.has_function or schema.has_context_dependent_function
             if found[0].shape is None and by_function:
                 found = self._infer_body(node)
+            if node.op_type in ("MaxPool", "AveragePool"):
+                self._drop_outside_windows(node, found)
         except Exception as error:
             _LOG.debug("no types for node %s (%s): %s", node.name, node.op_type, error)
             return unknown
         return found
+
+    def _drop_outside_windows(self, node: Any, found: List[TensorInfo]) -> None:
+        """Takes away the windows of ceil_mode that would start behind the image.
+
+        The ONNX operator text ignores them, and so do onnxruntime and PyTorch; the shape
+        inference of the onnx package counts them.
+        """
+        attrs = {attr.name: helper.get_attribute_value(attr) for attr in node.attribute}
+        image, result = self.result.tensors[node.input[0]].shape, found[0].shape
+        if not attrs.get("ceil_mode", 0) or image is None or result is None:
+            return
+        count = len(image) - 2
+        strides = list(attrs.get("strides") or [1] * count)
+        pads = list(attrs.get("pads") or [0] * (2 * count))
+        sizes = list(result)
+        for axis in range(count):
+            if (sizes[axis + 2] - 1) * strides[axis] >= image[axis + 2] + pads[axis]:
+                sizes[axis + 2] -= 1
+        for info in found:
+            info.shape = tuple(sizes)
 
     def _infer_body(self, node: Any) -> List[TensorInfo]:
         """Types of an op that ONNX defines by a function without a rule of its own.

@@ -130,7 +130,7 @@ def ints(graph: Graph, base: str, values: Sequence[int]) -> str:
 
 def floats(graph: Graph, base: str, data: Any) -> str:
     """Adds a constant f32 tensor; returns its name."""
-    return graph.constant(base, np.array(data, np.float32), "f32").name
+    return graph.constant(base, np.asarray(data, np.float32), "f32").name
 
 
 def replace_uses(graph: Graph, old: str, new: str) -> None:

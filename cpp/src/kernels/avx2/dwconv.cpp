@@ -3,39 +3,44 @@
 //
 // vpmaddwd multiplies and adds two s16 pairs, so taps are taken two at a time: rows 2i and 2i + 1
 // of the same column, and, when the kernel has an odd number of rows, two neighbouring columns of
-// the last row. 9 taps are 5 pairs, 25 are 13, the least there can be. An output row is made in two
-// phases for each block of 16 channels:
+// the last row. 9 taps are 5 pairs, 25 are 13, the least there can be. An output row is made in
+// three phases for each block of 16 channels:
 //
-//   1. every input column becomes a record: its tap pairs, interleaved and widened to s16, 8
-//   channels (32 bytes) a
-//      vector. Columns and rows outside the image become zero_point here, so phase 2 knows no
-//      borders, and a column is interleaved once for all the outputs that read it.
-//   2. each output is a sum of vpmaddwd(record, weights): the weights of 8 channels stay in
-//   registers (13 of the 16
-//      for 5x5), the records come as memory operands from L1. Four outputs share the packs of
-//      requantize.
+// 1. Every input column becomes a record: its tap pairs, interleaved and widened to s16, 8 channels
+//    (32 bytes) a vector. Columns and rows outside the image become zero_point here, so phase 2
+//    knows no borders, and a column is interleaved once for all the outputs that read it.
+// 2. Each output is a sum of vpmaddwd(record, weights), kept as s32: the weights of 8 channels stay
+//    in registers (13 of the 16 for 5x5), the records come as memory operands from L1.
+// 3. The sums are requantized, 16 channels of two pixels at a time.
 //
-// Work items are output rows of 64 channels (one cache line a pixel), rows innermost: the input
-// rows that consecutive output rows share stay in L1.
+// Phases 2 and 3 are loops of their own because some 40 cycles of dependent conversions follow a
+// sum: in one loop, waiting instructions would fill the physical registers (160 on Zen 3) and the
+// next outputs' products could not start. Measured: a third faster.
+//
+// A work item is a piece of an output row, of so many columns and channels that the input rows
+// under it fit L1 next to the records; items go down the image first, so that rows that consecutive
+// output rows share are still there.
 #include "kernels/avx2/simd.h"
 #include "kernels/conv.h"
 
 namespace edgecv::kernels::avx2 {
 namespace {
 
-constexpr int64_t kUnit = 8;           // channels of a vector of s32 sums
-constexpr int64_t kBlock = 16;         // channels interleaved together: 2 units
-constexpr int64_t kItemChannels = 64;  // channels of a work item
-constexpr int64_t kRecordBytes =
-    8 << 10;  // of one unit's row of records: two of them leave half of L1 to the image
+constexpr int64_t kUnit = 8;               // channels of a vector of s32 sums
+constexpr int64_t kBlock = 16;             // channels interleaved together: 2 units
+constexpr int64_t kImageBytes = 32 << 10;  // of the input rows under a work item
+constexpr int64_t kRecordBytes = 6 << 10;  // of one unit's records
+// Channels of a work item. More than a cache line: groups rarely begin on one, and a line that two
+// groups share is read twice.
+constexpr int64_t kMaxItemChannels = 128;
 
 struct DwPlan {
-  int64_t records;      // vectors of a column
-  int64_t pairs;        // tap pairs
-  int64_t out_columns;  // outputs of one pass over the records
-  int64_t columns;      // input columns they need
-  int64_t unit_bytes;   // packed
-  int64_t channel_groups;
+  int64_t records;     // vectors of a column
+  int64_t pairs;       // tap pairs
+  int64_t columns;     // input columns under an item, so records
+  int64_t unit_bytes;  // packed
+  int64_t item_columns, item_channels;
+  int64_t column_items, channel_items;  // per row
 };
 
 DwPlan plan_dw(const ConvProblem& p) {
@@ -43,13 +48,17 @@ DwPlan plan_dw(const ConvProblem& p) {
   const int64_t odd = p.kernel_h % 2;
   plan.records = p.kernel_h / 2 + odd;
   plan.pairs = int64_t{p.kernel_h} / 2 * p.kernel_w + odd * div_up(p.kernel_w, 2);
-  const int64_t reach = (int64_t{p.kernel_w} - 1) * p.dilation_w;
-  const int64_t fit = (kRecordBytes / (32 * plan.records) - reach - 1) / p.stride_w + 1;
-  const int64_t passes = div_up(p.out_w, max_of(fit, 8));
-  plan.out_columns = div_up(p.out_w, passes);
-  plan.columns = (plan.out_columns - 1) * p.stride_w + reach + 1;
   plan.unit_bytes = 64 + plan.pairs * 32;
-  plan.channel_groups = div_up(p.in_c, kItemChannels);
+  plan.channel_items = div_up(p.in_c, kMaxItemChannels);
+  plan.item_channels = round_up(div_up(p.in_c, plan.channel_items), kBlock);
+  plan.channel_items = div_up(p.in_c, plan.item_channels);
+  const int64_t reach = (int64_t{p.kernel_w} - 1) * p.dilation_w;
+  const int64_t fit =
+      min_of(kRecordBytes / (32 * plan.records), kImageBytes / (p.kernel_h * plan.item_channels));
+  plan.column_items = div_up(p.out_w, max_of((fit - reach - 1) / p.stride_w + 1, 8));
+  plan.item_columns = div_up(p.out_w, plan.column_items);
+  plan.column_items = div_up(p.out_w, plan.item_columns);
+  plan.columns = (plan.item_columns - 1) * p.stride_w + reach + 1;
   return plan;
 }
 
@@ -103,22 +112,22 @@ void make_records(const RecordTask& t) {
   }
   if (p.kernel_h % 2 == 0) return;
   // The last row pairs column c with column c + dilation_w; where the second one is beyond the
-  // records its weight is 0.
-  const int64_t r = t.records - 1, next = p.dilation_w;
+  // records its weight is 0. Only the first columns of pairs are needed: with an even stride no odd
+  // column is one.
+  const int64_t r = t.records - 1, next = p.dilation_w, every = p.stride_w % 2 == 0 ? 2 : 1;
   int64_t step;
   const int8_t* row = row_at(p.kernel_h - 1, &step) - begin * step;
   const auto column = [&](int64_t c) {
     return c >= begin && c < end ? load_channels<kWhole>(row + c * step, t.count) : zero;
   };
   const int64_t both = max_of(end - next, begin);
-  for (int64_t c = 0; c < begin; ++c) store_pairs(t, c * t.records + r, zero, column(c + next));
-  const int8_t* a = row + begin * step;
-  for (int64_t c = begin; c < both; ++c, a += step) {
+  int64_t c = 0;
+  for (; c < begin; c += every) store_pairs(t, c * t.records + r, zero, column(c + next));
+  for (const int8_t* a = row + c * step; c < both; c += every, a += every * step) {
     store_pairs(t, c * t.records + r, load_channels<kWhole>(a, t.count),
                 load_channels<kWhole>(a + next * step, t.count));
   }
-  for (int64_t c = both; c < t.columns; ++c)
-    store_pairs(t, c * t.records + r, column(c), column(c + next));
+  for (; c < t.columns; c += every) store_pairs(t, c * t.records + r, column(c), column(c + next));
 }
 
 // One unit's sums of a row: s32 out[outputs][8].
@@ -277,13 +286,15 @@ void dw_pack(const void* problem, void* packed) {
 
 size_t dw_scratch_bytes(const void* problem) {
   const DwPlan plan = plan_dw(as_conv(problem));
-  return static_cast<size_t>(2 * 32 * (plan.columns * plan.records + plan.out_columns));
+  return static_cast<size_t>(2 * 32 * (plan.columns * plan.records + plan.item_columns));
 }
 
-// Items: for each image, for each 64 channels, for each output row.
+// Items: for each image, for each piece of the channels, for each piece of a row, for each output
+// row.
 int64_t dw_work_items(const void* problem) {
   const ConvProblem& p = as_conv(problem);
-  return p.batch * plan_dw(p).channel_groups * p.out_h;
+  const DwPlan plan = plan_dw(p);
+  return p.batch * plan.channel_items * plan.column_items * p.out_h;
 }
 
 using SumFunction = void (*)(const ConvProblem&, const SumTask&);
@@ -303,45 +314,45 @@ void dw_run(const ConvProblem& p, const Operands& operands, int64_t begin, int64
   auto* sums = reinterpret_cast<int32_t*>(records.out[1] + plan.columns * plan.records * 16);
   for (int64_t item = begin; item < end; ++item) {
     const int64_t oh = item % p.out_h;
-    const int64_t group = item / p.out_h % plan.channel_groups;
-    const int64_t n = item / p.out_h / plan.channel_groups;
+    const int64_t ow = item / p.out_h % plan.column_items * plan.item_columns;
+    const int64_t piece = item / p.out_h / plan.column_items;
+    const int64_t n = piece / plan.channel_items;
+    const int64_t channel_begin = piece % plan.channel_items * plan.item_channels;
+    const int64_t channel_end = min_of(p.in_c, channel_begin + plan.item_channels);
+    const int64_t outputs = min_of(plan.item_columns, p.out_w - ow);
     records.top = oh * p.stride_h - p.pad_top;
-    const int64_t channel_end = min_of(p.in_c, (group + 1) * kItemChannels);
-    for (int64_t ow = 0; ow < p.out_w; ow += plan.out_columns) {
-      const int64_t outputs = min_of(plan.out_columns, p.out_w - ow);
-      records.left = ow * p.stride_w - p.pad_left;
-      records.columns = (outputs - 1) * p.stride_w + (int64_t{p.kernel_w} - 1) * p.dilation_w + 1;
-      int8_t* out = y + ((n * p.out_h + oh) * p.out_w + ow) * p.out_stride;
-      for (int64_t c = group * kItemChannels; c < channel_end; c += kBlock) {
-        records.image = x + n * p.in_h * p.in_w * p.in_stride + c;
-        records.count = min_of(kBlock, p.in_c - c);
-        if (records.count == kBlock) {
-          make_records<true>(records);
-        } else {
-          make_records<false>(records);
-        }
-        StoreTask store;
-        for (int64_t unit = 0; unit < 2; ++unit) {
-          // A last block of up to 8 channels has one unit; the second one's bytes are not stored.
-          const bool exists = unit * kUnit < records.count;
-          SumTask task;
-          task.records = records.out[unit];
-          task.packed = packed + (c / kUnit + (exists ? unit : 0)) * plan.unit_bytes;
-          task.outputs = outputs;
-          task.out = sums + (exists ? unit * outputs * kUnit : 0);
-          store.sums[unit] = task.out;
-          store.packed[unit] = task.packed;
-          if (exists) sum_row(p, task);
-        }
-        store.outputs = outputs;
-        store.count = records.count;
-        store.out = out + c;
-        store.out_stride = p.out_stride;
-        if (records.count == kBlock) {
-          store_block<true>(store, clamp);
-        } else {
-          store_block<false>(store, clamp);
-        }
+    records.left = ow * p.stride_w - p.pad_left;
+    records.columns = (outputs - 1) * p.stride_w + (int64_t{p.kernel_w} - 1) * p.dilation_w + 1;
+    int8_t* out = y + ((n * p.out_h + oh) * p.out_w + ow) * p.out_stride;
+    for (int64_t c = channel_begin; c < channel_end; c += kBlock) {
+      records.image = x + n * p.in_h * p.in_w * p.in_stride + c;
+      records.count = min_of(kBlock, p.in_c - c);
+      if (records.count == kBlock) {
+        make_records<true>(records);
+      } else {
+        make_records<false>(records);
+      }
+      StoreTask store;
+      for (int64_t unit = 0; unit < 2; ++unit) {
+        // A last block of up to 8 channels has one unit; the second one's bytes are not stored.
+        const bool exists = unit * kUnit < records.count;
+        SumTask task;
+        task.records = records.out[unit];
+        task.packed = packed + (c / kUnit + (exists ? unit : 0)) * plan.unit_bytes;
+        task.outputs = outputs;
+        task.out = sums + (exists ? unit * outputs * kUnit : 0);
+        store.sums[unit] = task.out;
+        store.packed[unit] = task.packed;
+        if (exists) sum_row(p, task);
+      }
+      store.outputs = outputs;
+      store.count = records.count;
+      store.out = out + c;
+      store.out_stride = p.out_stride;
+      if (records.count == kBlock) {
+        store_block<true>(store, clamp);
+      } else {
+        store_block<false>(store, clamp);
       }
     }
   }

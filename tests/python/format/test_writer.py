@@ -204,7 +204,7 @@ def test_attributes_are_named_in_the_order_of_the_spec() -> None:
         except KeyError:
             continue
         for cell, names in ((ints, form.ints), (floats, form.floats)):
-            listed = re.sub(r"\(.*?\)", "", cell).replace("1, 1,", "dilation_h, dilation_w,")
+            listed = re.sub(r"\(.*?\)|:.*", "", cell).replace("1, 1,", "dilation_h, dilation_w,")
             skip = {"at", "and", "fill_f32" if dtype == "s8" else "fill_s8"}
             words = [word for word in re.findall(r"[a-z_]\w*", listed) if word not in skip]
             plain = [n.replace("[8]", "") for n in names if not n.startswith("declared")]

@@ -198,7 +198,7 @@ def small_builder(batch: int = 1, side: int = 16) -> Builder:
     flat = b.op("Reshape", "flat", [mean], (batch, 20))
     logits = b.fully_connected("logits", flat, 10)
     scores = b.softmax("scores", logits)
-    b.output("features", mixed, (0, 3, 1, 2))
+    b.output("features", stem, (0, 3, 1, 2))  # early: what follows could take its memory
     b.output("scores", scores, (0, 1))
     return b
 

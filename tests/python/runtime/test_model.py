@@ -59,7 +59,7 @@ def test_every_tensor_agrees_with_the_interpreter(batch: int) -> None:
     for name, values in want.items():
         np.testing.assert_array_equal(got[name], values, err_msg=name)
     scale = np.float32(model.outputs[0].quantization.scale)  # type: ignore[union-attr]
-    real = (got["residual_t"].astype(np.int32) - 3).astype(np.float32) * scale
+    real = (got["stem_t"].astype(np.int32) - 3).astype(np.float32) * scale
     np.testing.assert_array_equal(outputs["features"], real.transpose(0, 3, 1, 2))
     assert outputs["features"].dtype == np.float32
 

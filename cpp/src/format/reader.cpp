@@ -86,7 +86,8 @@ Status judge_header(const uint8_t* bytes, uint64_t size, const Limits& limits, F
     return fail(error, Status::kNotEcv, "not an .ecv file: the first bytes are not its magic");
   }
   if (size < sizeof(FileHeader)) {
-    return fail(error, Status::kTruncated, "%" PRIu64 " bytes, the header alone has 64", size);
+    return fail(error, Status::kTruncated,
+                "the file has %" PRIu64 " bytes, at least 64 are needed", size);
   }
   memcpy(header, bytes, sizeof(FileHeader));
   if (header->version_major != kVersionMajor) {
@@ -98,12 +99,13 @@ Status judge_header(const uint8_t* bytes, uint64_t size, const Limits& limits, F
                 limits.file_bytes);
   }
   if (size < header->file_size) {
-    return fail(error, Status::kTruncated, "%" PRIu64 " bytes, the header says %" PRIu64, size,
+    return fail(error, Status::kTruncated,
+                "the file has %" PRIu64 " bytes, its header says %" PRIu64, size,
                 header->file_size);
   }
   if (size > header->file_size) {
-    return fail(error, Status::kCorrupt, "%" PRIu64 " bytes, the header says %" PRIu64, size,
-                header->file_size);
+    return fail(error, Status::kCorrupt, "the file has %" PRIu64 " bytes, its header says %" PRIu64,
+                size, header->file_size);
   }
   if (header->section_count > limits.sections) {
     return fail(error, Status::kLimit, "%u sections, the limit is %u", header->section_count,

@@ -58,17 +58,16 @@ class _Reader:
         if data[:8] != MAGIC[: len(data[:8])]:
             fail("not_ecv", "not an .ecv file: the first bytes are not its magic")
         if len(data) < HEADER.itemsize:
-            fail("truncated", f"{len(data)} bytes, the header alone has 64")
+            fail("truncated", f"the file has {len(data)} bytes, at least 64 are needed")
         header = np.frombuffer(data, HEADER, 1)[0]
         if header["major"] != MAJOR:
             fail("version", f"format version {header['major']}.{header['minor']}")
         self.model.minor = int(header["minor"])
         if len(data) > MAX_FILE:
             fail("limit", f"{len(data)} bytes")
-        if len(data) < header["file_size"]:
-            fail("truncated", f"{len(data)} bytes, the header says {header['file_size']}")
-        if len(data) > header["file_size"]:
-            fail("corrupt", f"{len(data)} bytes, the header says {header['file_size']}")
+        if len(data) != header["file_size"]:
+            status = "truncated" if len(data) < header["file_size"] else "corrupt"
+            fail(status, f"the file has {len(data)} bytes, its header says {header['file_size']}")
         if header["section_count"] > MAX_SECTIONS:
             fail("limit", f"{header['section_count']} sections")
         end = 64 + 32 * int(header["section_count"])

@@ -166,11 +166,27 @@ def bad_files(golden: Dict[str, bytes]) -> Dict[str, bytes]:
     extra = File(mlp)
     extra.sections.append(Section("xtra", 0, b"", 0))
     bad["corrupt__section_end_wraps"] = raw(extra.join(), 64 + 10 * 32 + 16, "Q", 2**64 - 64)
+    place = struct.unpack_from("<Q", mlp, 64 + 9 * 32 + 8)[0]
+    gap = raw(raw(mlp, 64 + 9 * 32 + 8, "Q", place + 64), 16, "Q", len(mlp) + 64)
+    bad["corrupt__gap_between_sections"] = repair(gap[:place] + bytes(64) + gap[place:])
     bad["corrupt__count_does_not_fit_size"] = raw(mlp, 64 + 2 * 32 + 28, "I", 3)
     bad["corrupt__padding_not_zero"] = raw(mlp, len(mlp) - 1, "B", 1)
     # Strings and meta.
     edit("corrupt__strings_not_utf8", mlp, lambda f: f.put("STRS", 0, 0, "B", 0xFF))
-    edit("corrupt__strings_overlong_utf8", mlp, lambda f: f.put("STRS", 0, 0, "2s", b"\xc0\x80"))
+    not_utf8 = {
+        "overlong_of_2": b"\xc0\xaf",
+        "overlong_of_3": b"\xe0\x80\xaf",
+        "overlong_of_4": b"\xf0\x80\x80\xaf",
+        "surrogate": b"\xed\xa0\x80",
+        "above_the_last": b"\xf4\x90\x80\x80",
+        "cut_off": b"\xe2\x82",
+    }
+    for why, sequence in not_utf8.items():
+
+        def append(f: File, sequence: bytes = sequence) -> None:
+            f["STRS"].data += sequence + b"\0"
+
+        edit(f"corrupt__strings_utf8_{why}", mlp, append)
     edit("corrupt__strings_unterminated", mlp, lambda f: f["STRS"].data.append(65))
     edit("corrupt__name_with_escape_character", mlp, lambda f: f.put("STRS", 0, 0, "B", 0x1B))
     tensor("corrupt__name_outside_strings", mlp, 0, 4, "I", 2**32 - 1)
@@ -211,9 +227,24 @@ def bad_files(golden: Dict[str, bytes]) -> Dict[str, bytes]:
     edit("corrupt__op_flags", mlp, lambda f: f.put("OPS_", 0, 10, "H", 1))
     edit("corrupt__input_out_of_range", mlp, lambda f: f.put("EPRD", 0, 0, "I", 99))
     edit("corrupt__input_absent", mlp, lambda f: f.put("EPRD", 0, 0, "I", 2**32 - 1))
-    edit("corrupt__reads_what_comes_later", mlp, lambda f: f.put("EPRD", 0, 0, "I", 5))
-    edit("corrupt__reads_its_own_output", mlp, lambda f: f.put("EPRD", 0, 0, "I", 1))
-    edit("corrupt__output_written_twice", mlp, lambda f: f.put("OPS_", 1, 20, "I", 1))
+    # Lookup and PRelu of s8ops read and write the same shape: only the order is wrong.
+    for why, code in (("what_comes_later", 11), ("its_own_output", 9)):
+
+        def read_output_of(f: File, code: int = code) -> None:
+            later = f.get("OPS_", op_index(f, code), 20, "I")
+            f.put("EPRD", f.get("OPS_", op_index(f, 9), 12, "I"), 0, "I", later)
+
+        edit(f"corrupt__reads_{why}", s8ops, read_output_of)
+
+    def write_twice(f: File) -> None:  # what is then never written becomes a graph input
+        lookup, prelu = (f.get("OPS_", op_index(f, code), 20, "I") for code in (9, 11))
+        f.put("OPS_", op_index(f, 11), 20, "I", lookup)
+        ports = f["PORT"].data
+        extra = bytearray(ports[40:80])  # an output; its name is free among the inputs
+        struct.pack_into("<IB", extra, 8, prelu, 0)
+        f["PORT"].data = ports[:40] + extra + ports[40:]
+
+    edit("corrupt__output_written_twice", s8ops, write_twice)
     edit("corrupt__output_is_a_graph_input", mlp, lambda f: f.put("OPS_", 0, 20, "I", 0))
     edit("corrupt__output_is_a_constant", mlp, lambda f: f.put("OPS_", 1, 20, "I", 2))
     edit("corrupt__input_lists_overlap", mlp, lambda f: f.put("OPS_", 1, 12, "I", 0))
@@ -245,7 +276,11 @@ def bad_files(golden: Dict[str, bytes]) -> Dict[str, bytes]:
     op_int("corrupt__unused_int", convnet, 1, 15, 1)
     op_float("corrupt__unused_float", convnet, 1, 0, 1.0)
     op_int("corrupt__pool_kernel_zero", convnet, 14, 0, 0)
-    op_int("corrupt__pool_window_in_the_padding", convnet, 14, 6, 2)
+
+    def window_above(f: File) -> None:  # the pads move from below to above: the shapes still fit
+        f.put("OPS_", op_index(f, 14), INTS + 4 * 6, "iiii", 2, 0, 0, 1)
+
+    edit("corrupt__pool_window_in_the_padding", convnet, window_above)
     constant("corrupt__multiplier_nan", mlp, 3, 3, 0, "f", nan)
     constant("corrupt__multiplier_negative", mlp, 3, 3, 1, "f", -0.5)
     constant("corrupt__multiplier_zero", mlp, 3, 3, 1, "f", 0.0)

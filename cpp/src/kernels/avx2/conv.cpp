@@ -2,11 +2,12 @@
 // layers, as one matrix product a group: rows are output pixels, depth is kernel_h * kernel_w *
 // in_c / groups, columns are output channels.
 //
-// Work goes in chunks of output pixels. A chunk's rows are widened to s16 in scratch (1x1 stride 1
-// straight from the pixels, anything else gathered tap by tap with zero_point where the image
-// ends), then every weight panel passes over them: the s16 rows stay in L2, a panel (32 bytes a
-// depth) in L1, and the packed s8 weights are read once a chunk. The zero point of x is folded into
-// the bias when packing: sum w * (x - zx) = sum w * x - zx * sum w.
+// Work goes in chunks of output pixels. The input under a chunk is widened to s16 in scratch once,
+// with zero_point where the image ends, and the product reads it in place: the taps of a kernel row
+// are adjacent there (with dilation_w 1), so a row of the product is kernel_h segments and nothing
+// is copied per tap. Then every weight panel passes over the chunk: the s16 pixels stay in L2, a
+// panel (32 bytes a depth) in L1, and the packed s8 weights are read once a chunk. The zero point
+// of x is folded into the bias when packing: sum w * (x - zx) = sum w * x - zx * sum w.
 #include "kernels/conv.h"
 
 #include "kernels/avx2/gemm_s8.h"
@@ -14,162 +15,206 @@
 namespace edgecv::kernels::avx2 {
 namespace {
 
-// Rows of a chunk take about this many bytes of scratch: a sixth of a 512 KiB L2.
+// The widened input of a chunk takes about this many bytes of scratch: a sixth of a 512 KiB L2.
 constexpr int64_t kChunkBytes = 96 << 10;
-constexpr int64_t kMaxChunkRows = 96;
+constexpr int64_t kChunkRows = 96;
 // Weights of a group up to this size are packed as s16: they stay in L1, and widening them for each
 // of many chunks would be felt.
 constexpr int64_t kWideBytes = 24 << 10;
 
 struct ConvPlan {
-  int64_t rows;  // output pixels
-  int64_t chunk_rows, chunks;
-  int64_t channels;  // input channels of a group
-  int64_t columns;   // output channels of a group
-  int64_t depth, padded_depth;
-  int64_t a_stride;
+  int64_t channels;  // of a group's input
+  int64_t columns;   // of the product: output channels of a group
   Panels panels;
-  bool wide, pointwise;
+  bool wide;
   int64_t group_bytes;  // packed
+
+  // The depth of the product: a kernel row is one segment, or, with dilation_w > 1, a tap is one.
+  int64_t segments, segment_depth, pairs;
+
+  // A flat chunk is a run of pixels of a 1x1 stride 1 convolution, else it is chunk_h x chunk_w
+  // output pixels of one image, chunk_w being the whole width when chunk_h > 1.
+  bool flat;
+  int64_t chunk_h, chunk_w, rows_of_chunks, columns_of_chunks, chunks;
+
+  // The widened input, in s16 elements from pixel to pixel and from row to row, and how many of its
+  // rows and pixels lie between neighbouring outputs.
+  int64_t pixel_values, row_values;
+  int64_t image_rows, image_columns;
+  int64_t row_step, column_step;
+  int64_t kernel_row_step;  // from kernel row to kernel row
 };
 
+void plan_flat(const ConvProblem& p, ConvPlan* plan) {
+  const int64_t pixels = int64_t{p.batch} * p.out_h * p.out_w;
+  plan->pixel_values = 2 * plan->pairs;
+  // Rows a multiple of 512 bytes apart would compete for few cache sets.
+  if (plan->pixel_values % 256 == 0) plan->pixel_values += 16;
+  const int64_t target = max_of(12, min_of(kChunkRows, kChunkBytes / (plan->pixel_values * 2)));
+  plan->chunks = max_of(1, (pixels + target / 2) / target);
+  plan->chunk_w = plan->chunks == 1 ? pixels : round_up(div_up(pixels, plan->chunks), 12);
+  plan->chunks = div_up(pixels, plan->chunk_w);
+  plan->chunk_h = 1;
+  plan->image_rows = 1;
+  plan->row_values = plan->chunk_w * plan->pixel_values;
+}
+
+void plan_window(const ConvProblem& p, ConvPlan* plan) {
+  plan->pixel_values = plan->channels;
+  // A kernel of one row or column meets only every stride-th one: the others are not widened.
+  plan->row_step = p.kernel_h == 1 ? 1 : p.stride_h;
+  plan->column_step = p.kernel_w == 1 ? 1 : p.stride_w;
+  const int64_t reach_h = (int64_t{p.kernel_h} - 1) * p.dilation_h;
+  const int64_t reach_w = (int64_t{p.kernel_w} - 1) * p.dilation_w;
+  const int64_t fit = kChunkBytes / (2 * plan->channels * p.kernel_h);  // columns
+  plan->chunk_w = max_of(12, (fit - reach_w - 1) / plan->column_step + 1);
+  plan->chunk_w = div_up(p.out_w, div_up(p.out_w, plan->chunk_w));
+  plan->columns_of_chunks = div_up(p.out_w, plan->chunk_w);
+  plan->image_columns = (plan->chunk_w - 1) * plan->column_step + reach_w + 1;
+  plan->row_values = plan->image_columns * plan->channels;
+  plan->chunk_h = 1;
+  if (plan->columns_of_chunks == 1 && p.dilation_h == 1) {
+    const int64_t fit_rows =
+        (kChunkBytes / (2 * plan->row_values) - reach_h - 1) / plan->row_step + 1;
+    plan->chunk_h = max_of(1, min_of(fit_rows, kChunkRows / plan->chunk_w));
+    plan->chunk_h = div_up(p.out_h, div_up(p.out_h, plan->chunk_h));
+  }
+  plan->rows_of_chunks = div_up(p.out_h, plan->chunk_h);
+  plan->chunks = p.batch * plan->rows_of_chunks * plan->columns_of_chunks;
+  // A single output row needs the rows under its taps alone, however far apart.
+  plan->kernel_row_step = 1;
+  plan->image_rows =
+      plan->chunk_h == 1 ? p.kernel_h : (plan->chunk_h - 1) * plan->row_step + reach_h + 1;
+}
+
 ConvPlan plan_conv(const ConvProblem& p) {
-  ConvPlan plan;
-  plan.rows = int64_t{p.batch} * p.out_h * p.out_w;
+  ConvPlan plan = {};
   plan.channels = p.in_c / p.groups;
   plan.columns = p.out_c / p.groups;
-  plan.depth = int64_t{p.kernel_h} * p.kernel_w * plan.channels;
-  plan.padded_depth = round_up(plan.depth, kDepthStep);
-  // Rows a multiple of 512 bytes apart would compete for few cache sets.
-  plan.a_stride = plan.padded_depth % 256 == 0 ? plan.padded_depth + 16 : plan.padded_depth;
-  const int64_t target = max_of(12, min_of(kMaxChunkRows, kChunkBytes / (plan.a_stride * 2)));
-  plan.chunks = max_of(1, (plan.rows + target / 2) / target);
-  plan.chunk_rows = plan.chunks == 1 ? plan.rows : round_up(div_up(plan.rows, plan.chunks), 12);
-  plan.chunks = div_up(plan.rows, plan.chunk_rows);
   plan.panels = split_columns(plan.columns);
-  plan.wide = plan.padded_depth * round_up(plan.columns, 8) * 2 <= kWideBytes;
-  plan.pointwise = p.kernel_h == 1 && p.kernel_w == 1 && p.stride_h == 1 && p.stride_w == 1 &&
-                   p.pad_top == 0 && p.pad_left == 0 && p.out_h == p.in_h && p.out_w == p.in_w;
-  plan.group_bytes = (plan.panels.count - 1) * panel_bytes(2, plan.padded_depth, plan.wide) +
-                     panel_bytes(plan.panels.last_vectors, plan.padded_depth, plan.wide);
+  const bool adjacent = p.dilation_w == 1;
+  plan.segments = adjacent ? p.kernel_h : int64_t{p.kernel_h} * p.kernel_w;
+  plan.segment_depth = adjacent ? p.kernel_w * plan.channels : plan.channels;
+  plan.pairs = div_up(plan.segment_depth, 2);
+  const int64_t depth = 2 * plan.pairs * plan.segments;
+  plan.wide = depth * round_up(plan.columns, 8) * 2 <= kWideBytes;
+  plan.group_bytes = (plan.panels.count - 1) * panel_bytes(2, depth, plan.wide) +
+                     panel_bytes(plan.panels.last_vectors, depth, plan.wide);
+  plan.flat = p.kernel_h == 1 && p.kernel_w == 1 && p.stride_h == 1 && p.stride_w == 1 &&
+              p.pad_top == 0 && p.pad_left == 0 && p.out_h == p.in_h && p.out_w == p.in_w;
+  if (plan.flat) {
+    plan_flat(p, &plan);
+  } else {
+    plan_window(p, &plan);
+  }
   return plan;
 }
 
-// Output channels first .. first + count - 1, count <= 8 * vectors; columns beyond them are all
-// zero.
-void pack_panel(const ConvProblem& p, const ConvPlan& plan, int64_t first, int64_t count,
-                int vectors, int8_t* out) {
-  const auto* weights = static_cast<const int8_t*>(p.weights);
-  const auto* bias = static_cast<const int32_t*>(p.bias);
-  const int64_t width = 8 * vectors;
-  for (int64_t c = 0; c < width; ++c) {
-    const bool exists = c < count;
-    uint32_t folded = exists ? static_cast<uint32_t>(bias[first + c]) : 0;
-    const float multiplier = exists ? p.multiplier[first + c] : 0.0f;
-    const int8_t* w = weights + (exists ? (first + c) * plan.depth : 0);
-    int8_t* column = out + 8 * width;
-    for (int64_t k = 0; k < plan.padded_depth; ++k) {
-      const int8_t value = exists && k < plan.depth ? w[k] : int8_t{0};
-      folded -= static_cast<uint32_t>(value * p.in_zero_point);
-      const int64_t index = (k / 2 * width + c) * 2 + k % 2;
-      if (plan.wide) {
-        const int16_t word = value;
-        memcpy(column + 2 * index, &word, sizeof word);
-      } else {
-        column[index] = value;
-      }
-    }
-    memcpy(out + 4 * c, &folded, sizeof folded);
-    memcpy(out + 4 * width + 4 * c, &multiplier, sizeof multiplier);
-  }
-}
-
-// The taps of one output pixel, widened, those outside the image as zero_point. Taps that are
-// adjacent in memory are one run: a whole kernel row when the input is dense and dilation_w is 1,
-// else one tap.
-struct Gather {
-  const ConvProblem* problem;
-  int64_t channels;    // of a tap
-  int64_t row_values;  // of a kernel row
-  int64_t row_step;    // s8 elements from kernel row to kernel row
-  int64_t tap_step;    // from tap to tap
-  bool adjacent;
+// Scratch: the widened input (and the value after it that an odd depth reads and multiplies by 0),
+// where each row of the product begins, the segments' offsets, one widened panel.
+struct Scratch {
+  int16_t* image;
+  const int16_t** rows;
+  int64_t* offsets;
+  int16_t* wide_weights;
+  int64_t bytes;
 };
 
-Gather plan_gather(const ConvProblem& p, const ConvPlan& plan) {
-  Gather g;
-  g.problem = &p;
-  g.channels = plan.channels;
-  g.row_values = p.kernel_w * plan.channels;
-  g.row_step = p.dilation_h * p.in_w * p.in_stride;
-  g.tap_step = p.dilation_w * p.in_stride;
-  g.adjacent = p.dilation_w == 1 && p.groups == 1 && p.in_stride == p.in_c;
-  return g;
+Scratch lay_out(const ConvPlan& plan, void* scratch) {
+  const int64_t image = round_up((plan.image_rows * plan.row_values + 1) * 2, 64);
+  const int64_t rows = round_up(plan.chunk_h * plan.chunk_w * 8, 64);
+  const int64_t offsets = round_up(plan.segments * 8, 64);
+  const int64_t weights = plan.wide ? 0 : 8 * 3 * 2 * plan.pairs * plan.segments * 2;
+  auto* bytes = static_cast<int8_t*>(scratch);
+  Scratch s;
+  s.bytes = image + rows + offsets + weights;
+  s.image = reinterpret_cast<int16_t*>(bytes);
+  s.rows = reinterpret_cast<const int16_t**>(bytes + image);
+  s.offsets = reinterpret_cast<int64_t*>(bytes + image + rows);
+  s.wide_weights = reinterpret_cast<int16_t*>(bytes + image + rows + offsets);
+  return s;
 }
 
-// Every tap lies in the image; `in` is the first one.
-inline void gather_inside(const Gather& g, const int8_t* in, int16_t* out) {
-  const int64_t rows = g.problem->kernel_h, taps = g.problem->kernel_w;
-  for (int64_t kh = 0; kh < rows; ++kh, in += g.row_step, out += g.row_values) {
-    if (g.adjacent) {
-      widen_run(out, in, g.row_values);
+// One row of the input: `count` pixels, the first one at column `x` and `step` columns between
+// them.
+struct RowTask {
+  const int8_t* row;  // the image's row, null when it lies outside
+  int64_t x, step, count;
+  int64_t channels, pixel;  // values of a pixel, from pixel to pixel
+  int64_t width;            // of the image
+  int16_t zero_point;
+};
+
+void widen_row(const RowTask& t, int16_t* out) {
+  int64_t begin = 0, end = 0;  // pixels [begin, end) lie in the image
+  if (t.row != nullptr) {
+    begin = t.x < 0 ? min_of(t.count, div_up(-t.x, t.step)) : 0;
+    end = t.x < t.width ? min_of(t.count, div_up(t.width - t.x, t.step)) : 0;
+    end = max_of(begin, end);
+  }
+  fill_words(out, t.zero_point, begin * t.channels);
+  if (begin < end) {
+    const int8_t* in = t.row + (t.x + begin * t.step) * t.pixel;
+    if (t.step == 1 && t.pixel == t.channels) {
+      widen_run(out + begin * t.channels, in, (end - begin) * t.channels);
     } else {
-      for (int64_t kw = 0; kw < taps; ++kw)
-        widen_run(out + kw * g.channels, in + kw * g.tap_step, g.channels);
+      for (int64_t i = begin; i < end; ++i, in += t.step * t.pixel)
+        widen_run(out + i * t.channels, in, t.channels);
     }
   }
+  fill_words(out + end * t.channels, t.zero_point, (t.count - end) * t.channels);
 }
 
-// Some taps may lie outside; (top, left) is the input pixel of the first one.
-void gather_border(const Gather& g, const int8_t* image, int64_t top, int64_t left, int16_t* out) {
-  const ConvProblem& p = *g.problem;
-  for (int64_t kh = 0; kh < p.kernel_h; ++kh) {
-    const int64_t y = top + kh * p.dilation_h;
-    for (int64_t kw = 0; kw < p.kernel_w; ++kw, out += g.channels) {
-      const int64_t x = left + kw * p.dilation_w;
-      if (y >= 0 && y < p.in_h && x >= 0 && x < p.in_w) {
-        widen_run(out, image + (y * p.in_w + x) * p.in_stride, g.channels);
-      } else {
-        fill_words(out, static_cast<int16_t>(p.in_zero_point), g.channels);
-      }
-    }
+// A chunk's output pixels: the first one's index in the output, and how many there are.
+struct Chunk {
+  int64_t first, count;
+};
+
+Chunk widen_flat(const ConvProblem& p, const ConvPlan& plan, const int8_t* x, int64_t index,
+                 const Scratch& s) {
+  const int64_t first = index * plan.chunk_w;
+  const int64_t count = min_of(plan.chunk_w, int64_t{p.batch} * p.out_h * p.out_w - first);
+  x += first * p.in_stride;
+  for (int64_t i = 0; i < count; ++i) {
+    int16_t* row = s.image + i * plan.pixel_values;
+    widen_run(row, x + i * p.in_stride, plan.channels);
+    s.rows[i] = row;
   }
+  return {first, count};
 }
 
-void widen_rows(const ConvProblem& p, const ConvPlan& plan, const int8_t* x, int64_t group,
-                int64_t first, int64_t count, int16_t* a) {
-  x += group * plan.channels;
-  if (plan.pointwise) {
-    x += first * p.in_stride;
-    for (int64_t r = 0; r < count; ++r)
-      widen_run(a + r * plan.a_stride, x + r * p.in_stride, plan.depth);
-    return;
+Chunk widen_window(const ConvProblem& p, const ConvPlan& plan, const int8_t* x, int64_t index,
+                   const Scratch& s) {
+  const int64_t ow = index % plan.columns_of_chunks * plan.chunk_w;
+  const int64_t oh = index / plan.columns_of_chunks % plan.rows_of_chunks * plan.chunk_h;
+  const int64_t n = index / plan.columns_of_chunks / plan.rows_of_chunks;
+  const int64_t height = min_of(plan.chunk_h, p.out_h - oh),
+                width = min_of(plan.chunk_w, p.out_w - ow);
+  RowTask task;
+  task.x = ow * p.stride_w - p.pad_left;
+  task.step = p.kernel_w == 1 ? p.stride_w : 1;
+  task.count = (width - 1) * plan.column_step + (int64_t{p.kernel_w} - 1) * p.dilation_w + 1;
+  task.channels = plan.channels;
+  task.pixel = p.in_stride;
+  task.width = p.in_w;
+  task.zero_point = static_cast<int16_t>(p.in_zero_point);
+  const int64_t image_rows = plan.chunk_h == 1 ? p.kernel_h
+                                               : (height - 1) * plan.row_step +
+                                                     (int64_t{p.kernel_h} - 1) * p.dilation_h + 1;
+  int64_t y_step = p.dilation_h;  // between the kernel rows of a single output row
+  if (plan.chunk_h > 1) y_step = p.kernel_h == 1 ? p.stride_h : 1;
+  for (int64_t r = 0; r < image_rows; ++r) {
+    const int64_t y = oh * p.stride_h - p.pad_top + r * y_step;
+    task.row = y >= 0 && y < p.in_h ? x + (n * p.in_h + y) * p.in_w * p.in_stride : nullptr;
+    widen_row(task, s.image + r * plan.row_values);
   }
-  const Gather g = plan_gather(p, plan);
-  const int64_t height = (int64_t{p.kernel_h} - 1) * p.dilation_h,
-                width = (int64_t{p.kernel_w} - 1) * p.dilation_w;
-  const int64_t image_rows = int64_t{p.out_h} * p.out_w;
-  int64_t n = first / image_rows, oh = first % image_rows / p.out_w, ow = first % p.out_w;
-  while (count > 0) {
-    const int8_t* image = x + n * p.in_h * p.in_w * p.in_stride;
-    const int64_t top = oh * p.stride_h - p.pad_top;
-    const bool rows_inside = top >= 0 && top + height < p.in_h;
-    const int64_t end = min_of(p.out_w, ow + count);
-    count -= end - ow;
-    for (; ow < end; ++ow, a += plan.a_stride) {
-      const int64_t left = ow * p.stride_w - p.pad_left;
-      if (rows_inside && left >= 0 && left + width < p.in_w) {
-        gather_inside(g, image + (top * p.in_w + left) * p.in_stride, a);
-      } else {
-        gather_border(g, image, top, left, a);
-      }
-    }
-    ow = 0;
-    if (++oh == p.out_h) {
-      oh = 0;
-      ++n;
+  for (int64_t i = 0; i < height; ++i) {
+    for (int64_t j = 0; j < width; ++j) {
+      s.rows[i * width + j] =
+          s.image + i * plan.row_step * plan.row_values + j * plan.column_step * plan.pixel_values;
     }
   }
+  return {(n * p.out_h + oh) * p.out_w + ow, height * width};
 }
 
 const ConvProblem& as_conv(const void* problem) {
@@ -181,26 +226,49 @@ size_t conv_packed_bytes(const void* problem) {
   return static_cast<size_t>(plan_conv(p).group_bytes * p.groups);
 }
 
+// Output channels first .. first + count - 1, count <= 8 * vectors; columns beyond them are all
+// zero.
+void pack_panel(const ConvProblem& p, const ConvPlan& plan, int64_t first, int64_t count,
+                int vectors, int8_t* out) {
+  const int64_t width = 8 * vectors, depth = plan.segments * plan.segment_depth;
+  memset(out, 0,
+         static_cast<size_t>(panel_bytes(vectors, 2 * plan.pairs * plan.segments, plan.wide)));
+  int8_t* const pairs = out + 8 * width;
+  for (int64_t c = 0; c < count; ++c) {
+    auto folded = static_cast<uint32_t>(static_cast<const int32_t*>(p.bias)[first + c]);
+    const int8_t* w = static_cast<const int8_t*>(p.weights) + (first + c) * depth;
+    for (int64_t i = 0; i < depth; ++i) {
+      const int64_t k = i / plan.segment_depth * 2 * plan.pairs + i % plan.segment_depth;
+      const int64_t index = (k / 2 * width + c) * 2 + k % 2;
+      if (plan.wide) {
+        const int16_t word = w[i];
+        memcpy(pairs + 2 * index, &word, sizeof word);
+      } else {
+        pairs[index] = w[i];
+      }
+      folded -= static_cast<uint32_t>(w[i] * p.in_zero_point);
+    }
+    memcpy(out + 4 * c, &folded, sizeof folded);
+    memcpy(out + 4 * width + 4 * c, &p.multiplier[first + c], sizeof(float));
+  }
+}
+
 void conv_pack(const void* problem, void* packed) {
   const ConvProblem& p = as_conv(problem);
   const ConvPlan plan = plan_conv(p);
   auto* out = static_cast<int8_t*>(packed);
-  memset(out, 0, static_cast<size_t>(plan.group_bytes * p.groups));
   for (int64_t group = 0; group < p.groups; ++group) {
     for (int64_t i = 0; i < plan.panels.count; ++i) {
       const int vectors = i + 1 < plan.panels.count ? 2 : plan.panels.last_vectors;
       pack_panel(p, plan, group * plan.columns + 16 * i, min_of(8 * vectors, plan.columns - 16 * i),
                  vectors, out);
-      out += panel_bytes(vectors, plan.padded_depth, plan.wide);
+      out += panel_bytes(vectors, 2 * plan.pairs * plan.segments, plan.wide);
     }
   }
 }
 
 size_t conv_scratch_bytes(const void* problem) {
-  const ConvPlan plan = plan_conv(as_conv(problem));
-  const int64_t rows = round_up(plan.chunk_rows * plan.a_stride * 2, 64);
-  const int64_t panel = plan.wide ? 0 : 8 * 3 * plan.padded_depth * 2;
-  return static_cast<size_t>(rows + panel);
+  return static_cast<size_t>(lay_out(plan_conv(as_conv(problem)), nullptr).bytes);
 }
 
 // Items: for each group, for each chunk, for each panel.
@@ -213,38 +281,38 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
              void* scratch) {
   const ConvProblem& p = as_conv(problem);
   const ConvPlan plan = plan_conv(p);
-  const auto* x = static_cast<const int8_t*>(operands.in[0]);
-  auto* y = static_cast<int8_t*>(operands.out);
-  const auto* packed = static_cast<const int8_t*>(operands.packed);
-  auto* a = static_cast<int16_t*>(scratch);
-  auto* wide_weights = a + round_up(plan.chunk_rows * plan.a_stride * 2, 64) / 2;
+  const Scratch s = lay_out(plan, scratch);
   const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
-  const int64_t block = panel_bytes(2, plan.padded_depth, plan.wide);
-  // The padding of the depth; widen_rows leaves it alone.
-  for (int64_t r = 0; r < plan.chunk_rows; ++r) {
-    fill_words(a + r * plan.a_stride + plan.depth, 0, plan.padded_depth - plan.depth);
+  const int64_t block = panel_bytes(2, 2 * plan.pairs * plan.segments, plan.wide);
+  for (int64_t i = 0; i < plan.segments; ++i) {
+    const int64_t kh = p.dilation_w == 1 ? i : i / p.kernel_w,
+                  kw = p.dilation_w == 1 ? 0 : i % p.kernel_w;
+    s.offsets[i] =
+        kh * plan.kernel_row_step * plan.row_values + kw * p.dilation_w * plan.pixel_values;
   }
-  int64_t rows = 0, widened = -1;
+  Tile t;
+  t.depth.offset = s.offsets;
+  t.depth.segments = plan.segments;
+  t.depth.pairs = plan.pairs;
+  t.out_stride = p.out_stride;
+  Chunk chunk = {0, 0};
+  int64_t widened = -1;  // which chunk of which group
   for (int64_t item = begin; item < end; ++item) {
-    const int64_t i = item % plan.panels.count;
-    const int64_t chunk_of_group = item / plan.panels.count;
-    const int64_t group = chunk_of_group / plan.chunks;
-    const int64_t first = chunk_of_group % plan.chunks * plan.chunk_rows;
-    if (chunk_of_group != widened) {
-      rows = min_of(plan.chunk_rows, plan.rows - first);
-      widen_rows(p, plan, x, group, first, rows, a);
-      widened = chunk_of_group;
+    const int64_t i = item % plan.panels.count, index = item / plan.panels.count;
+    const int64_t group = index / plan.chunks;
+    if (index != widened) {
+      const auto* x = static_cast<const int8_t*>(operands.in[0]) + group * plan.channels;
+      chunk = (plan.flat ? widen_flat : widen_window)(p, plan, x, index % plan.chunks, s);
+      widened = index;
     }
     const int vectors = i + 1 < plan.panels.count ? 2 : plan.panels.last_vectors;
-    Tile t;
-    t.a = a;
-    t.a_stride = plan.a_stride;
-    t.pairs = plan.padded_depth / 2;
-    t.out = y + first * p.out_stride + group * plan.columns + 16 * i;
-    t.out_stride = p.out_stride;
+    t.rows = s.rows;
+    t.out = static_cast<int8_t*>(operands.out) + chunk.first * p.out_stride + group * plan.columns +
+            16 * i;
     t.columns = min_of(8 * vectors, plan.columns - 16 * i);
-    gemm_panel(t, rows, packed + group * plan.group_bytes + i * block, vectors, plan.wide,
-               wide_weights, clamp);
+    const auto* packed =
+        static_cast<const int8_t*>(operands.packed) + group * plan.group_bytes + i * block;
+    gemm_panel(t, chunk.count, packed, vectors, plan.wide, s.wide_weights, clamp);
   }
   return 0;
 }

@@ -23,10 +23,6 @@
 namespace edgecv::kernels::avx2 {
 namespace {
 
-// k is padded with zero weights to a multiple of this, so that the loop can be unrolled without a
-// tail.
-constexpr int64_t kDepthStep = 4;
-
 // How n columns split into panels: 16 wide, and a last one of 8, 16 or 24 (n % 16 in 1..8 joins the
 // panel before it: a 4x24 tile keeps the ports as busy as 6x16, a lone 8-wide one does not).
 struct Panels {
@@ -61,10 +57,18 @@ inline Panel panel_at(const void* packed, int vectors) {
   return p;
 }
 
+// A row of the left factor is `segments` runs of 2 * pairs values, each at its own distance from
+// where the row begins: a 1x1 convolution has one, a k x k one a segment for each kernel row, read
+// in place from the widened image.
+struct Depth {
+  const int64_t* offset;  // s16 elements
+  int64_t segments;
+  int64_t pairs;  // of a segment
+};
+
 struct Tile {
-  const int16_t* a;  // first row
-  int64_t a_stride;  // s16 elements from row to row
-  int64_t pairs;     // padded depth / 2, even
+  const int16_t* const* rows;  // where each row begins
+  Depth depth;
   int8_t* out;
   int64_t out_stride;
   int64_t columns;  // of the panel that exist
@@ -134,30 +138,29 @@ __attribute__((noinline)) void store_partial_tile(const Tile& t, const Panel& pa
 template <int kRows, int kVectors, bool kWide>
 void gemm_tiles(Tile t, int64_t tiles, const Panel panel, const Clamp clamp) {
   constexpr int kPairBytes = kVectors * (kWide ? 32 : 16);
-  const int64_t stride = t.a_stride;
-  for (; tiles > 0; --tiles, t.a += kRows * stride, t.out += kRows * t.out_stride) {
+  for (; tiles > 0; --tiles, t.rows += kRows, t.out += kRows * t.out_stride) {
+    const int16_t* a[kRows];
     __m256i acc[kRows][kVectors];
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) { a[r] = t.rows[r]; });
     unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
       const __m256i bias = load256(panel.bias + 8 * v);
       unroll<kRows>([&](auto r) __attribute__((always_inline)) { acc[r][v] = bias; });
     });
     const int8_t* w = panel.weights;
-    const int16_t* a = t.a;
-    for (int64_t pair = 0; pair < t.pairs; pair += 2) {
-      unroll<2>([&](auto step) __attribute__((always_inline)) {
+    for (int64_t segment = 0; segment < t.depth.segments; ++segment) {
+      const int64_t begin = t.depth.offset[segment], end = begin + 2 * t.depth.pairs;
+      for (int64_t k = begin; k < end; k += 2, w += kPairBytes) {
         __m256i weights[kVectors];
         unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-          weights[v] = load_weights<kWide>(w + step * kPairBytes, v);
+          weights[v] = load_weights<kWide>(w, v);
         });
         unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-          const __m256i activations = _mm256_set1_epi32(load_s32(a + 2 * step + r * stride));
+          const __m256i activations = _mm256_set1_epi32(load_s32(a[r] + k));
           unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
             add_to(acc[r][v], _mm256_madd_epi16(activations, weights[v]));
           });
         });
-      });
-      w += 2 * kPairBytes;
-      a += 4;
+      }
     }
     if (t.columns == 8 * kVectors) {
       store_tile<kRows, kVectors>(t.out, t.out_stride, panel.multiplier, clamp, acc);
@@ -179,7 +182,7 @@ inline void gemm_rows(Tile t, int64_t rows, const Panel& panel, const Clamp& cla
   constexpr int kTall = kVectors == 3 ? 4 : 6;
   const int64_t tiles = rows / kTall;
   gemm_tiles<kTall, kVectors, kWide>(t, tiles, panel, clamp);
-  t.a += tiles * kTall * t.a_stride;
+  t.rows += tiles * kTall;
   t.out += tiles * kTall * t.out_stride;
   unroll<kTall - 1>([&](auto i) {
     if (rows % kTall == i + 1) gemm_tiles<i + 1, kVectors, kWide>(t, 1, panel, clamp);
@@ -196,7 +199,7 @@ inline void gemm_panel(Tile t, int64_t rows, const void* packed, int vectors, bo
                        int16_t* wide_weights, const Clamp& clamp) {
   Panel panel = panel_at(packed, vectors);
   if (!wide && rows > kFewRows) {
-    widen_run(wide_weights, panel.weights, 16 * vectors * t.pairs);
+    widen_run(wide_weights, panel.weights, 16 * vectors * t.depth.segments * t.depth.pairs);
     panel.weights = reinterpret_cast<const int8_t*>(wide_weights);
     wide = true;
   }

@@ -14,18 +14,19 @@ constexpr int64_t kChunkBytes = 96 << 10;
 struct MatMulPlan {
   int64_t batches, padded_depth, a_stride, chunk_rows;
   Panels panels;
-  int64_t a_bytes;
+  int64_t a_bytes, panel_bytes;
 };
 
 MatMulPlan plan_matmul(const MatMulProblem& p) {
   MatMulPlan plan;
   plan.batches = 1;
   for (int32_t i = 0; i < p.batch_rank; ++i) plan.batches *= p.batch_dims[i];
-  plan.padded_depth = round_up(p.k, kDepthStep);
+  plan.padded_depth = round_up(p.k, 2);
   plan.a_stride = plan.padded_depth % 256 == 0 ? plan.padded_depth + 16 : plan.padded_depth;
   plan.chunk_rows = min_of(p.m, max_of(12, kChunkBytes / (plan.a_stride * 2) / 12 * 12));
   plan.panels = split_columns(p.n);
   plan.a_bytes = round_up(plan.chunk_rows * plan.a_stride * 2, 64);
+  plan.panel_bytes = panel_bytes(3, plan.padded_depth, true);
   return plan;
 }
 
@@ -40,7 +41,7 @@ int64_t matmul_items(const void* problem) {
 
 size_t matmul_scratch_bytes(const void* problem) {
   const MatMulPlan plan = plan_matmul(as_matmul(problem));
-  return static_cast<size_t>(plan.a_bytes + panel_bytes(3, plan.padded_depth, true));
+  return static_cast<size_t>(plan.a_bytes + plan.panel_bytes + plan.chunk_rows * 8);
 }
 
 // out[i] = in[i] - zero_point, as s16.
@@ -80,9 +81,9 @@ int matmul_run(const void* problem, const Operands& operands, int64_t begin, int
   auto* a16 = static_cast<int16_t*>(scratch);
   auto* panel = static_cast<int8_t*>(scratch) + plan.a_bytes;
   const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
-  for (int64_t r = 0; r < plan.chunk_rows; ++r) {
-    fill_words(a16 + r * plan.a_stride + p.k, 0, plan.padded_depth - p.k);
-  }
+  auto** const rows = reinterpret_cast<const int16_t**>(panel + plan.panel_bytes);
+  for (int64_t r = 0; r < plan.chunk_rows; ++r) rows[r] = a16 + r * plan.a_stride;
+  const int64_t offset = 0;
   const int8_t* widened =
       nullptr;  // the matrix whose rows a16 holds, when one chunk holds all of them
   for (int64_t item = begin; item < end; ++item) {
@@ -98,22 +99,21 @@ int matmul_run(const void* problem, const Operands& operands, int64_t begin, int
     }
     const int vectors = i + 1 < plan.panels.count ? 2 : plan.panels.last_vectors;
     Tile t;
-    t.a = a16;
-    t.a_stride = plan.a_stride;
-    t.pairs = plan.padded_depth / 2;
+    t.rows = rows;
+    t.depth = {&offset, 1, plan.padded_depth / 2};
     t.out_stride = p.n;
     t.columns = min_of(8 * vectors, p.n - 16 * i);
     pack_panel(p, plan, b, 16 * i, t.columns, 8 * vectors, panel);
     for (int64_t first = 0; first < p.m; first += plan.chunk_rows) {
-      const int64_t rows = min_of(plan.chunk_rows, p.m - first);
+      const int64_t count = min_of(plan.chunk_rows, p.m - first);
       if (widened != a || plan.chunk_rows < p.m) {
-        for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t r = 0; r < count; ++r) {
           widen_minus(a16 + r * plan.a_stride, a + (first + r) * p.k, p.k, p.a_zero_point);
         }
         widened = a;
       }
       t.out = static_cast<int8_t*>(operands.out) + (entry * p.m + first) * p.n + 16 * i;
-      gemm_panel(t, rows, panel, vectors, true, nullptr, clamp);
+      gemm_panel(t, count, panel, vectors, true, nullptr, clamp);
     }
   }
   return 0;

@@ -245,7 +245,8 @@ class Folder:
             return TensorInfo(tensor.elem_type, None)
         if not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
             return TensorInfo(tensor.elem_type, None)
-        return TensorInfo(tensor.elem_type, tuple(int(dim.dim_value) for dim in tensor.shape.dim))
+        shape = tuple(int(dim.dim_value) for dim in tensor.shape.dim)
+        return TensorInfo(tensor.elem_type, shape if min(shape, default=0) >= 0 else None)
 
     def _foldable(self, node: Any, types: List[TensorInfo]) -> bool:
         if node.op_type in _NOT_FOLDED or node.domain not in ("", "ai.onnx"):

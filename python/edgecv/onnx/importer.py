@@ -100,7 +100,9 @@ def _input_shapes(
 
 def _build(proto: Any, folder: Folder, inputs: List[Any], where: str) -> Graph:
     tensors = folder.result.tensors
-    graph = Graph(name=proto.graph.name or "model", opset=opset_of(proto), source_opset=opset_of(proto))
+    graph = Graph(
+        name=proto.graph.name or "model", opset=opset_of(proto), source_opset=opset_of(proto)
+    )
     for name, info in tensors.items():
         graph.add(_value(name, info))
     graph.inputs = [_port(graph, item.name) for item in inputs]

@@ -9,9 +9,9 @@ from typing import Any, Union
 from edgecv.errors import Error, FormatError
 
 try:
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped, unused-ignore]
-
     import onnx
+    import onnx.inliner
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped, unused-ignore]
 except ImportError as error:  # pragma: no cover - depends on the environment
     raise Error("reading ONNX needs the onnx package: pip install edgecv[convert]") from error
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 import numpy as np
+import onnx
 import onnxruntime
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
-import onnx
 from edgecv.graph.interpret import interpret, outputs_of
 from edgecv.graph.ir import Graph
 from edgecv.graph.passes import pipeline
@@ -17,7 +18,6 @@ from edgecv.graph.printer import parse, to_text
 from edgecv.graph.verify import verify
 from edgecv.onnx.exporter import export
 from edgecv.onnx.importer import import_model
-from onnx import helper, numpy_helper
 
 Array = NDArray[Any]
 # f32 sums in another order differ by about 1e-6 of the largest magnitude; docs/ops.md allows 1e-4.

@@ -152,6 +152,9 @@ def _gather(graph: Graph, node: Node, result: Result) -> bool:
         result.refuse(node, "the indices are computed")
         return False
     indices = [normal_axis(int(item), shape[axis]) for item in data.reshape(-1)]
+    if any(not 0 <= index < shape[axis] for index in indices):
+        result.refuse(node, "an index leaves the tensor")
+        return False
     steps = {b - a for a, b in zip(indices, indices[1:])}
     build = _Builder(graph, node)
     if len(steps) <= 1 and min(steps, default=1) > 0:

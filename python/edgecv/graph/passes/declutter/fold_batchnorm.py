@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes.declutter.linear import add_bias, bias_of, scale_outputs
-from edgecv.graph.passes.rewrite import Result, View, constant, floats, known, remove
+from edgecv.graph.passes.rewrite import Result, View, constant, floats, known, remove, shape_of
 
 Array = NDArray[Any]
 
@@ -35,7 +35,7 @@ def fold_batchnorm(graph: Graph) -> Result:
             continue
         affine = affine_of(graph, node)
         if affine is None:
-            result.refuse(node, "a parameter is not constant")
+            result.refuse(node, "a parameter is not a constant vector")
             continue
         if _into_previous(graph, node, affine, result) or _into_next(graph, node, affine, result):
             result.changed = True
@@ -45,9 +45,10 @@ def fold_batchnorm(graph: Graph) -> Result:
 
 
 def affine_of(graph: Graph, node: Node) -> Optional[Tuple[Array, Array]]:
-    """(factor, offset) per channel in float64, None when a parameter is computed."""
+    """(factor, offset) per channel in float64, None when a parameter is not a constant vector."""
     parameters = [constant(graph, name) for name in node.inputs[1:5]]
-    if any(item is None for item in parameters):
+    channels = shape_of(graph, node.inputs[0])[1:2]
+    if any(item is None or item.shape != channels for item in parameters):
         return None
     scale, bias, mean, variance = (np.asarray(item, np.float64) for item in parameters)
     factor = scale / np.sqrt(variance + float(node.attrs.get("epsilon", 1e-5)))

@@ -1,7 +1,7 @@
 """Writes arithmetic in the few ops that other passes look for.
 
 Cases:
-1. Div by a constant -> Mul by its reciprocal (when that is finite).
+1. Div by a constant -> Mul by its reciprocal (when that is a normal f32).
 2. Pow by a constant: 2, 3, 4 -> Mul; 0.5 -> Sqrt; negative ones -> their Reciprocal; 1 is removed
    by remove_identities.
 3. Max or Min with a constant number -> Clip.
@@ -59,8 +59,8 @@ def _div(view: View, node: Node) -> bool:
         return False
     with np.errstate(all="ignore"):
         inverse = 1.0 / data.astype(np.float64)
-    tiny = float(np.finfo(np.float32).tiny)
-    if not np.all(np.isfinite(inverse)) or np.any(np.abs(inverse) < tiny):
+    size, limits = np.abs(inverse), np.finfo(np.float32)
+    if not np.all((size >= float(limits.tiny)) & (size <= float(limits.max))):
         return False
     node.op = "Mul"
     node.inputs = [node.inputs[0], floats(graph, node.inputs[1], inverse)]

@@ -53,12 +53,29 @@ def _check_conv(graph: Graph, node: Node) -> List[str]:
     bias = input_name(node, 2)
     if bias and constant(graph, bias) is None:
         reasons.append("the bias is not constant")
+    if not reasons:
+        reasons += _check_shapes(graph, node)
     if node.op == "ConvTranspose" and not reasons:
         rank = len(shape_of(graph, node.inputs[0]))
         extra = lists(node, "output_padding", [0] * (rank - 2))
         if any(item < 0 for item in extra):
             reasons.append("output_padding is negative")
     return reasons
+
+
+def _check_shapes(graph: Graph, node: Node) -> List[str]:
+    """What ONNX's shape inference lets pass."""
+    x, w, y = (shape_of(graph, name) for name in (*node.inputs[:2], node.outputs[0]))
+    groups = int(node.attrs.get("group", 1))
+    if len(w) != len(x) or len(y) != len(x):
+        return ["the ranks of input and weights differ"]
+    ins, outs = (w[1] * groups, w[0]) if node.op == "Conv" else (w[0], w[1] * groups)
+    if ins != x[1] or groups < 1 or ins % groups or outs % groups or y[1] != outs:
+        return [f"{x[1]} channels do not fit the weights and {groups} groups"]
+    bias = input_name(node, 2)
+    if bias and shape_of(graph, bias) != (outs,):
+        return ["the bias does not fit the weights"]
+    return []
 
 
 def _lower_conv(low: Lowering, node: Node) -> None:
@@ -90,8 +107,10 @@ def _lower_conv(low: Lowering, node: Node) -> None:
 
 def _check_batch_norm(graph: Graph, node: Node) -> List[str]:
     reasons = []
-    if any(constant(graph, name) is None for name in node.inputs[1:5]):
-        reasons.append("scale, bias, mean or variance is not constant")
+    channels = shape_of(graph, node.inputs[0])[1:2]
+    parameters = [constant(graph, name) for name in node.inputs[1:5]]
+    if any(item is None or item.shape != channels for item in parameters):
+        reasons.append("scale, bias, mean or variance is not a constant vector")
     if len(node.outputs) > 1 or node.attrs.get("training_mode", 0):
         reasons.append("it is in training mode")
     return reasons

@@ -110,11 +110,14 @@ def _check_prelu(graph: Graph, node: Node) -> List[str]:
     slope = constant(graph, node.inputs[1])
     if slope is None:
         return ["the slope is not constant"]
-    rank = len(shape_of(graph, node.inputs[0]))
+    shape = shape_of(graph, node.inputs[0])
+    rank = len(shape)
     dims = (1,) * (rank - slope.ndim) + slope.shape
     large = [axis for axis, size in enumerate(dims) if size > 1]
     if len(large) > 1 or len(dims) > rank:
         return ["the slope varies along more than one axis"]
+    if any(dims[axis] != shape[axis] for axis in large):
+        return ["the slope does not fit the input"]
     return []
 
 

@@ -109,8 +109,9 @@ def _line(graph: Graph, node: Node, reasons: List[str]) -> str:
     )
     rule = RULES.get(node.op)
     form = rule.form if isinstance(rule, Rule) else _INSTEAD.get(node.op, "none")
+    opset = graph.source_opset or graph.opset
     return (
-        f"{node.name} ({node.op}, opset {graph.source_opset or graph.opset}, inputs {shapes}): {'; '.join(reasons)}; "
+        f"{node.name} ({node.op}, opset {opset}, inputs {shapes}): {'; '.join(reasons)}; "
         f"nearest supported form: {form}"
     )
 

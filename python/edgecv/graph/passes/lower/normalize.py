@@ -22,7 +22,9 @@ def with_last(layout: Layout, axis: int) -> Layout:
 
 
 def _check_axis(graph: Graph, node: Node) -> List[str]:
-    return [] if shape_of(graph, node.inputs[0]) else ["the input is a scalar"]
+    rank = len(shape_of(graph, node.inputs[0]))
+    axis = int(node.attrs.get("axis", 0))
+    return [] if -rank <= axis < rank else [f"axis {axis} of a tensor of rank {rank}"]
 
 
 def _lower_softmax(low: Lowering, node: Node) -> None:

@@ -112,7 +112,9 @@ class Verifier {
       snprintf(what, sizeof(what), "sample %d of its output is off by %g, more than %g", worst,
                static_cast<double>(worst_difference), static_cast<double>(digest.tolerance));
     }
-    if (report_->failed++ == 0) name_failure(digest.op, what);
+    // The first of all ops is the culprit: a golden that runs ops alone may find it after a whole
+    // run has found what follows from it.
+    if (report_->failed++ == 0 || digest.op < report_->failed_op) name_failure(digest.op, what);
   }
 
   void name_failure(uint32_t op, const char* what) {
@@ -144,6 +146,8 @@ Status verify_model(Model* model, VerifyReport* report, Error* error) {
   for (uint32_t i = 0; i < model->file().goldens.size() && status == Status::kOk; ++i)
     status = verifier.run(i, error);
   session->destroy();
+  // A wrong op may have made the NaN that a later one refused.
+  if (status == Status::kNanInput && report->failed != 0) status = Status::kOk;
   if (status != Status::kOk || report->failed == 0) return status;
   return fail(error, Status::kVerifyFailed, "%u of %u digests differ; the first: %s",
               report->failed, report->digests, report->text);

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 import onnx
-from edgecv.convert import convert
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from edgecv.convert import convert
 
 INPUT = (1, 8, 40, 40)
 

@@ -14,11 +14,11 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
+import realmodels
 from numpy.typing import NDArray
 from proof import digest, models
 
 import edgecv
-import realmodels
 from edgecv.errors import InputError
 
 Values = dict[str, NDArray[Any]]

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import realmodels
 from format.damage import File
 from proof import models
 
 import edgecv
-import realmodels
 from edgecv.cli.main import main
 from edgecv.format.reader import read
 from edgecv.format.schema import OPS
@@ -38,19 +39,26 @@ def fp32(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def break_weight(data: bytes, name: str) -> bytes:
     """The file with one bit of one weight byte of the named op flipped, checksums right.
 
-    In an s8 weight bit 6, elsewhere the highest bit of a float's exponent. An s8 weight must not
-    become -128, which the reader refuses.
+    In an s8 weight bit 6, elsewhere the highest bit of a float's exponent. The weight is of the
+    channel with the largest multiplier: networks have dead channels, whose multiplier hides any
+    weight, and there nothing would come out wrong. An s8 weight must not become -128, which the
+    reader refuses.
     """
-    file = File(data)
-    index = next(i for i, op in enumerate(read(data).ops) if op.name == name)
-    tensor = file.operand(index, 1)
-    s8 = read(data).tensors[tensor].data.dtype.itemsize == 1  # type: ignore[union-attr]
-    start = file.get("TENS", tensor, 56, "Q")
-    weights = file["DATA"].data
-    at = start if s8 else start + 3
-    while s8 and weights[at] ^ 0x40 == 0x80:
-        at += 1
-    weights[at] ^= 0x40
+    file, model = File(data), read(data)
+    index = next(i for i, op in enumerate(model.ops) if op.name == name)
+    weights = model.tensors[file.operand(index, 1)].data
+    assert weights is not None
+    blob = file["DATA"].data
+    at = file.get("TENS", file.operand(index, 1), 56, "Q")
+    if weights.dtype == np.int8:
+        multiplier = model.tensors[file.operand(index, 3)].data
+        assert multiplier is not None
+        at += int(multiplier.argmax()) * (weights.size // len(weights))
+        while blob[at] ^ 0x40 == 0x80:
+            at += 1
+    else:
+        at += 3
+    blob[at] ^= 0x40
     broken = file.join()
     assert sum(a != b for a, b in zip(data, broken)) <= 1 + 2 * 4  # the weight and two checksums
     return broken
@@ -60,7 +68,9 @@ def weighted_ops(data: bytes) -> list[str]:
     return [op.name for op in read(data).ops if op.code in WEIGHTED]
 
 
-def check_named(broken: bytes, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def check_named(
+    broken: bytes, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """API and command line both name the op and its kernel."""
     with edgecv.load(broken) as model:
         report = model.verify()

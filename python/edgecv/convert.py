@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from edgecv.format.writer import write
-from edgecv.golden import golden_records
-from edgecv.model import load
 
 from edgecv.errors import Error
+from edgecv.format.writer import write
+from edgecv.golden import golden_records
 from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes import pipeline
 from edgecv.graph.passes.quantize import LayerError, QuantizePass
+from edgecv.model import load
 from edgecv.onnx.importer import import_model
 from edgecv.preprocess import Preprocess
 from edgecv.quant.calibration import Progress, calibrate

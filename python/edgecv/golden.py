@@ -10,13 +10,13 @@ import hashlib
 from typing import Any, Dict, List, Sequence, Set
 
 import numpy as np
-from edgecv.model import load
 from numpy.typing import NDArray
 
 from edgecv.format.generator import generate
 from edgecv.format.schema import Digest, Golden
 from edgecv.graph.interpret import interpret_node
 from edgecv.graph.ir import Graph, Node
+from edgecv.model import load
 
 SAMPLES = 16
 # f32 ops promise 1e-4 of the largest magnitude each; their errors add up along a network.

@@ -1,4 +1,5 @@
-// The one way the core gets memory. Every allocation may fail; the caller turns null into kOutOfMemory.
+// The one way the core gets memory. Every allocation may fail; the caller turns null into
+// kOutOfMemory.
 #ifndef EDGECV_BASE_ALLOCATOR_H_
 #define EDGECV_BASE_ALLOCATOR_H_
 

@@ -1,4 +1,5 @@
-// Array<T>: a fixed-capacity-after-reserve, move-only sequence of trivially copyable T on an Allocator.
+// Array<T>: a fixed-capacity-after-reserve, move-only sequence of trivially copyable T on an
+// Allocator.
 #ifndef EDGECV_BASE_ARRAY_H_
 #define EDGECV_BASE_ARRAY_H_
 
@@ -20,12 +21,16 @@ class Array {
   Array(const Array&) = delete;
   Array& operator=(const Array&) = delete;
   Array(Array&& other) noexcept
-      : allocator_(other.allocator_), data_(other.data_), size_(other.size_), capacity_(other.capacity_) {
+      : allocator_(other.allocator_),
+        data_(other.data_),
+        size_(other.size_),
+        capacity_(other.capacity_) {
     other.data_ = nullptr;
     other.size_ = other.capacity_ = 0;
   }
 
-  // Makes size() == n; entries past the old size are zero bytes. False when memory ran out (then unchanged).
+  // Makes size() == n; entries past the old size are zero bytes. False when memory ran out (then
+  // unchanged).
   [[nodiscard]] bool resize(size_t n) {
     if (!reserve(n)) return false;
     if (n > size_) memset(static_cast<void*>(data_ + size_), 0, (n - size_) * sizeof(T));

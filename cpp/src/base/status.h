@@ -6,7 +6,8 @@
 
 namespace edgecv {
 
-// Values are part of the C API (EDGECV_STATUS_*) and of the names of tests/data/bad files: never renumber.
+// Values are part of the C API (EDGECV_STATUS_*) and of the names of tests/data/bad files: never
+// renumber.
 enum class Status : int32_t {
   kOk = 0,
   kInvalidArgument = 1,  // the caller's argument is wrong (shape, size, null, name)
@@ -33,7 +34,8 @@ struct Error {
   char text[512] = {0};
 };
 
-// Fills *error (may be null) and returns `status`, so that a failure is one line: return fail(err, ...).
+// Fills *error (may be null) and returns `status`, so that a failure is one line: return fail(err,
+// ...).
 Status fail(Error* error, Status status, const char* format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))
@@ -43,9 +45,9 @@ Status fail(Error* error, Status status, const char* format, ...)
 }  // namespace edgecv
 
 // Returns from the calling function when `expr` is not kOk.
-#define EDGECV_TRY(expr)                                          \
-  do {                                                            \
-    const ::edgecv::Status edgecv_try_status = (expr);            \
+#define EDGECV_TRY(expr)                                                      \
+  do {                                                                        \
+    const ::edgecv::Status edgecv_try_status = (expr);                        \
     if (edgecv_try_status != ::edgecv::Status::kOk) return edgecv_try_status; \
   } while (0)
 

@@ -1,14 +1,16 @@
-// Contract of the families kConvS8, kConvF32, kConvTransposeS8 and kConvTransposeF32 (docs/ops.md: Conv2d,
-// ConvTranspose2d, FullyConnected).
+// Contract of the families kConvS8, kConvF32, kConvTransposeS8 and kConvTransposeF32 (docs/ops.md:
+// Conv2d, ConvTranspose2d, FullyConnected).
 //
 //   acc(n, oh, ow, o) = bias[o] + sum over kh, kw, i of
-//       w[o][kh][kw][i] * (x[n][oh * stride_h + kh * dilation_h - pad_top][...likewise w][g * C/groups + i] - in_zero_point)
+//       w[o][kh][kw][i] * (x[n][oh * stride_h + kh * dilation_h - pad_top][...likewise w][g *
+//       C/groups + i] - in_zero_point)
 //   y = clamp(rint(float(acc) * multiplier[o]) + out_zero_point, lo, hi)
 //
-// NHWC. in[0] is x: pixel (n,h,w) starts at ((n * in_h + h) * in_w + w) * in_stride elements; its channels are adjacent.
-// out likewise with out_stride. Weights are dense [out_c][kernel_h][kernel_w][in_c / groups]. FullyConnected is a 1x1 with
-// in_h = batch = 1 and in_w = rows. Constant pointers (weights, bias, multiplier) stay valid while pack() runs; a
-// kernel with packed_bytes() == 0 may read them in run() and the planner then keeps them mapped.
+// NHWC. in[0] is x: pixel (n,h,w) starts at ((n * in_h + h) * in_w + w) * in_stride elements; its
+// channels are adjacent. out likewise with out_stride. Weights are dense
+// [out_c][kernel_h][kernel_w][in_c / groups]. FullyConnected is a 1x1 with in_h = batch = 1 and
+// in_w = rows. Constant pointers (weights, bias, multiplier) stay valid while pack() runs; a kernel
+// with packed_bytes() == 0 may read them in run() and the planner then keeps them mapped.
 #ifndef EDGECV_KERNELS_CONV_H_
 #define EDGECV_KERNELS_CONV_H_
 
@@ -29,8 +31,8 @@ struct ConvProblem {
   const void* bias;               // s32 (never null) or f32 (null: zeros)
   const float* multiplier;        // s8: [out_c]
   int32_t in_zero_point, out_zero_point;
-  int32_t lo, hi;      // s8 clamp
-  float lo_f, hi_f;    // f32 clamp
+  int32_t lo, hi;    // s8 clamp
+  float lo_f, hi_f;  // f32 clamp
 };
 
 }  // namespace edgecv::kernels

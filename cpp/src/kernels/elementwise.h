@@ -1,4 +1,5 @@
-// Contracts of the elementwise families (docs/ops.md: Add, Sub, Mul, Div, Lookup, Unary, PRelu, Quantize, Dequantize).
+// Contracts of the elementwise families (docs/ops.md: Add, Sub, Mul, Div, Lookup, Unary, PRelu,
+// Quantize, Dequantize).
 #ifndef EDGECV_KERNELS_ELEMENTWISE_H_
 #define EDGECV_KERNELS_ELEMENTWISE_H_
 
@@ -8,9 +9,10 @@ namespace edgecv::kernels {
 
 enum class BinaryOp : int32_t { kAdd, kSub, kMul, kDiv };  // kDiv: f32 only
 
-// kBinaryS8, kBinaryF32. out is dense over dims[0..rank); operand a is read at sum i_j * a_stride[j] elements (0:
-// broadcast), b likewise. The op code merges dims that can be merged, so equal shapes come as rank 1 with strides 1,
-// and a per-channel operand as rank 2 {pixels, C} with strides {0, 1}.
+// kBinaryS8, kBinaryF32. out is dense over dims[0..rank); operand a is read at sum i_j *
+// a_stride[j] elements (0: broadcast), b likewise. The op code merges dims that can be merged, so
+// equal shapes come as rank 1 with strides 1, and a per-channel operand as rank 2 {pixels, C} with
+// strides {0, 1}.
 //   add: y = clamp(rint(float(a - za) * ma + float(b - zb) * mb) + zy, lo, hi), sub with '-'
 //   mul: y = clamp(rint(float((a - za) * (b - zb)) * ma) + zy, lo, hi)
 struct BinaryProblem {
@@ -19,13 +21,14 @@ struct BinaryProblem {
   int32_t dims[8];
   int64_t a_stride[8], b_stride[8];
   int32_t a_zero_point, b_zero_point, out_zero_point, lo, hi;
-  float ma, mb;      // mul uses ma alone
-  float lo_f, hi_f;  // f32 clamp
+  float ma, mb;            // mul uses ma alone
+  float lo_f, hi_f;        // f32 clamp
   const void* a_constant;  // set when that operand is a constant of the file; in[] then skips it
   const void* b_constant;
 };
 
-// kLookupS8 (table), kUnaryF32 (function, alpha, beta), kQuantize and kDequantize (scale, zero_point): count elements.
+// kLookupS8 (table), kUnaryF32 (function, alpha, beta), kQuantize and kDequantize (scale,
+// zero_point): count elements.
 struct UnaryProblem {
   int64_t count;
   const int8_t* table;  // [256], indexed by q + 128

@@ -1,6 +1,7 @@
-// What a kernel is: one row of the registry. A row exists by one line in kernel_list.inc; planner, tests, benches and
-// `edgecv info` walk the table made from that list. This header is all that ISA objects share with the rest, so it
-// defines no function (an inline function compiled in an -mavx2 object could become everyone's copy).
+// What a kernel is: one row of the registry. A row exists by one line in kernel_list.inc; planner,
+// tests, benches and `edgecv info` walk the table made from that list. This header is all that ISA
+// objects share with the rest, so it defines no function (an inline function compiled in an -mavx2
+// object could become everyone's copy).
 #ifndef EDGECV_KERNELS_KERNEL_H_
 #define EDGECV_KERNELS_KERNEL_H_
 
@@ -21,23 +22,25 @@ enum IsaBits : uint32_t {
   kIsaNeonI8mm = 1u << 10,
 };
 
-// A family is one contract: a Problem struct, the meaning of Operands, and a reference row that takes every problem.
+// A family is one contract: a Problem struct, the meaning of Operands, and a reference row that
+// takes every problem.
 enum class Family : uint8_t {
-  kConvS8,        // conv.h: ConvProblem, any groups; pointwise, dense, depthwise and fully connected alike
+  kConvS8,  // conv.h: ConvProblem, any groups; pointwise, dense, depthwise and fully connected
+            // alike
   kConvF32,
   kConvTransposeS8,
   kConvTransposeF32,
-  kMatMulS8,      // matmul.h: MatMulProblem
+  kMatMulS8,  // matmul.h: MatMulProblem
   kMatMulF32,
-  kBinaryS8,      // elementwise.h: BinaryProblem
+  kBinaryS8,  // elementwise.h: BinaryProblem
   kBinaryF32,
-  kLookupS8,      // elementwise.h: UnaryProblem
+  kLookupS8,  // elementwise.h: UnaryProblem
   kUnaryF32,
-  kPReluS8,       // elementwise.h: PReluProblem
+  kPReluS8,  // elementwise.h: PReluProblem
   kPReluF32,
-  kQuantize,      // elementwise.h: UnaryProblem
+  kQuantize,  // elementwise.h: UnaryProblem
   kDequantize,
-  kPoolS8,        // pool.h: PoolProblem
+  kPoolS8,  // pool.h: PoolProblem
   kPoolF32,
   kReduceMeanS8,  // reduce.h: ReduceProblem
   kReduceMeanF32,
@@ -47,9 +50,9 @@ enum class Family : uint8_t {
   kSoftmaxF32,
   kLayerNormS8,
   kLayerNormF32,
-  kResizeS8,      // resize.h: ResizeProblem
+  kResizeS8,  // resize.h: ResizeProblem
   kResizeF32,
-  kMove,          // move.h: MoveProblem: concat, slice, pad, transpose
+  kMove,  // move.h: MoveProblem: concat, slice, pad, transpose
   kCount,
 };
 
@@ -57,25 +60,27 @@ enum class Family : uint8_t {
 struct Operands {
   const void* const* in;  // activation inputs in the op's order
   void* out;
-  const void* packed;     // what pack() wrote; 64-byte aligned; null when packed_bytes() is 0
+  const void* packed;  // what pack() wrote; 64-byte aligned; null when packed_bytes() is 0
 };
 
-// Work is split into items; run() does items [begin, end) and may be called from several threads at once with disjoint
-// ranges and one scratch each. Results must not depend on the split. Nothing outside the inputs' and output's elements
-// is read or written. run() returns 0, or kNanFound (Quantize).
+// Work is split into items; run() does items [begin, end) and may be called from several threads at
+// once with disjoint ranges and one scratch each. Results must not depend on the split. Nothing
+// outside the inputs' and output's elements is read or written. run() returns 0, or kNanFound
+// (Quantize).
 constexpr int kNanFound = 1;
 
 struct Kernel {
-  const char* name;     // "<family>_<dtypes>_<tile>__<isa>", unique
-  const char* isa;      // folder name: "reference", "avx2", ...
+  const char* name;  // "<family>_<dtypes>_<tile>__<isa>", unique
+  const char* isa;   // folder name: "reference", "avx2", ...
   Family family;
-  uint32_t needs;       // IsaBits, all must be present
+  uint32_t needs;                                   // IsaBits, all must be present
   bool (*supports)(const void* problem);            // null: takes every problem of the family
   size_t (*packed_bytes)(const void* problem);      // null: packs nothing
   void (*pack)(const void* problem, void* packed);  // reads the problem's constant pointers
   size_t (*scratch_bytes)(const void* problem);     // per thread; null: none
   int64_t (*work_items)(const void* problem);       // >= 1
-  int (*run)(const void* problem, const Operands& operands, int64_t begin, int64_t end, void* scratch);
+  int (*run)(const void* problem, const Operands& operands, int64_t begin, int64_t end,
+             void* scratch);
 };
 
 }  // namespace edgecv::kernels

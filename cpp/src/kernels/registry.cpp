@@ -18,13 +18,15 @@ const Kernel* const kTable[] = {
 };
 
 const char* const kFamilyNames[] = {
-    "conv_s8",   "conv_f32",    "conv_transpose_s8", "conv_transpose_f32", "matmul_s8",  "matmul_f32",
-    "binary_s8", "binary_f32",  "lookup_s8",         "unary_f32",          "prelu_s8",   "prelu_f32",
-    "quantize",  "dequantize",  "pool_s8",           "pool_f32",           "reduce_mean_s8", "reduce_mean_f32",
-    "argmax_s8", "argmax_f32",  "softmax_s8",        "softmax_f32",        "layer_norm_s8",  "layer_norm_f32",
-    "resize_s8", "resize_f32",  "move",
+    "conv_s8",    "conv_f32",       "conv_transpose_s8", "conv_transpose_f32", "matmul_s8",
+    "matmul_f32", "binary_s8",      "binary_f32",        "lookup_s8",          "unary_f32",
+    "prelu_s8",   "prelu_f32",      "quantize",          "dequantize",         "pool_s8",
+    "pool_f32",   "reduce_mean_s8", "reduce_mean_f32",   "argmax_s8",          "argmax_f32",
+    "softmax_s8", "softmax_f32",    "layer_norm_s8",     "layer_norm_f32",     "resize_s8",
+    "resize_f32", "move",
 };
-static_assert(sizeof(kFamilyNames) / sizeof(kFamilyNames[0]) == static_cast<size_t>(Family::kCount), "one name a family");
+static_assert(sizeof(kFamilyNames) / sizeof(kFamilyNames[0]) == static_cast<size_t>(Family::kCount),
+              "one name a family");
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// The scalar form of docs/ops.md's requantize, for the reference kernels. ISA folders write their own in an anonymous
-// namespace; this header is for the baseline build alone.
+// The scalar form of docs/ops.md's requantize, for the reference kernels. ISA folders write their
+// own in an anonymous namespace; this header is for the baseline build alone.
 #ifndef EDGECV_KERNELS_REQUANT_H_
 #define EDGECV_KERNELS_REQUANT_H_
 
@@ -12,8 +12,9 @@
 
 namespace edgecv::kernels {
 
-// clamp(rint(value) + zero_point, lo, hi). Clamps first, which is the same since the bounds are integers, and makes adding
-// 1.5 * 2^23 round to nearest even as rint does, in instructions that every CPU has. A NaN gives lo.
+// clamp(rint(value) + zero_point, lo, hi). Clamps first, which is the same since the bounds are
+// integers, and makes adding 1.5 * 2^23 round to nearest even as rint does, in instructions that
+// every CPU has. A NaN gives lo.
 inline int8_t quantize_rounded(float value, int32_t zero_point, int32_t lo, int32_t hi) {
   constexpr float kRounder = 12582912.0f;
   const float low = static_cast<float>(lo - zero_point);
@@ -24,7 +25,8 @@ inline int8_t quantize_rounded(float value, int32_t zero_point, int32_t lo, int3
   return static_cast<int8_t>(static_cast<int32_t>(rounded) + zero_point);
 }
 
-inline int8_t requantize(int32_t acc, float multiplier, int32_t zero_point, int32_t lo, int32_t hi) {
+inline int8_t requantize(int32_t acc, float multiplier, int32_t zero_point, int32_t lo,
+                         int32_t hi) {
   const float scaled = static_cast<float>(acc) * multiplier;
   return quantize_rounded(scaled, zero_point, lo, hi);
 }

@@ -95,9 +95,8 @@ class Score:
 
 
 def _reference(path: str, input_name: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    import onnxruntime
-
     import onnx
+    import onnxruntime
 
     if not Path(path).is_file():
         raise Error(f"{path}: no such ONNX file")

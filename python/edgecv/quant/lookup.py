@@ -49,4 +49,4 @@ def lookup_table(
     real = (q - x.zero_point) * x.scale
     result = real if function is None else FUNCTIONS[function](real, alpha, beta)
     steps = np.rint(np.asarray(result, np.float64) / y.scale) + y.zero_point
-    return np.clip(steps, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(steps, -128, 127), np.int8)

@@ -45,7 +45,7 @@ def quantize(real: NDArray[Any], params: QuantParams) -> NDArray[np.int8]:
     """clamp(rint(real / scale) + zero_point), the division in f32."""
     steps = np.rint(np.asarray(real, np.float32) / np.float32(params.scale))
     clipped = np.clip(steps, QMIN - params.zero_point, QMAX - params.zero_point)
-    return (clipped.astype(np.int32) + params.zero_point).astype(np.int8)
+    return np.asarray(clipped.astype(np.int32) + params.zero_point, np.int8)
 
 
 def dequantize(q: NDArray[Any], params: QuantParams) -> Floats:

@@ -51,7 +51,7 @@ class Statistics:
     def centers(self) -> NDArray[np.float64]:
         """The middle of each bin in real units."""
         step = (self.high - self.low) / BINS
-        return self.low + (np.arange(BINS) + 0.5) * step
+        return np.asarray(self.low + (np.arange(BINS) + 0.5) * step, np.float64)
 
 
 def minmax(stats: Statistics) -> Range:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
+import realmodels
 
 import edgecv
-import realmodels
 from edgecv import zoo
 
 pytestmark = pytest.mark.network

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import edgecv
-import onnx
 from edgecv.cli.main import COMMANDS, main
-from onnx import TensorProto, helper, numpy_helper
 
 
 @pytest.fixture(scope="module")

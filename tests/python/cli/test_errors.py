@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Callable
 
 import numpy as np
-import pytest
-
 import onnx
-from edgecv.cli.main import main
+import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+from edgecv.cli.main import main
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 
 import numpy as np
-from numpy.typing import NDArray
-
 import onnx
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 FOLDER = os.path.join(os.path.dirname(str(onnx.__file__)), "backend", "test", "data", "light")

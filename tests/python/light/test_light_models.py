@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from light import light_models
 from numpy.typing import NDArray
 
 import edgecv
-import onnx
 from edgecv.convert import convert
 from edgecv.errors import UnsupportedModelError
 

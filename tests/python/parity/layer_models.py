@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import Any, Callable
 
 import numpy as np
+import onnx
 import onnxruntime
 from numpy.typing import NDArray
-
-import onnx
-from edgecv.graph.ir import Graph, Node, Value
 from onnx import TensorProto, helper, numpy_helper
+
+from edgecv.graph.ir import Graph, Node, Value
 
 S8 = NDArray[np.int8]
 # Ops that only move values, or whose output is not s8.

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import realmodels
+from parity.layer_models import EXACT, MOVES, onnxruntime_output
 
 import edgecv
-import realmodels
 from edgecv.format.reader import read
 from edgecv.format.to_graph import to_graph
-from parity.layer_models import EXACT, MOVES, onnxruntime_output
 
 pytestmark = pytest.mark.network
 

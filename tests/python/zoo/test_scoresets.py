@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 import realmodels
+
 from edgecv import zoo
 
 pytestmark = pytest.mark.network

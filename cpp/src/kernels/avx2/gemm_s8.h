@@ -134,9 +134,11 @@ __attribute__((noinline)) void store_partial_tile(const Tile& t, const Panel& pa
   }
 }
 
-// `tiles` tiles of kRows rows below each other.
+// `tiles` tiles of kRows rows below each other. Out of line: inlined next to its siblings, the
+// compiler leaves accumulators in memory.
 template <int kRows, int kVectors, bool kWide>
-void gemm_tiles(Tile t, int64_t tiles, const Panel panel, const Clamp clamp) {
+__attribute__((noinline)) void gemm_tiles(Tile t, int64_t tiles, const Panel panel,
+                                          const Clamp clamp) {
   constexpr int kPairBytes = kVectors * (kWide ? 32 : 16);
   for (; tiles > 0; --tiles, t.rows += kRows, t.out += kRows * t.out_stride) {
     const int16_t* a[kRows];

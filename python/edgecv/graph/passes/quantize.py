@@ -238,7 +238,9 @@ class QuantizePass:
         a, b = (self.params_of(name) for name in node.inputs)
         y = self.params_of(node.outputs[0])
         if node.op == "Mul":
-            node.attrs["m"] = float(multiplier(np.float32(a.scale) * np.float32(b.scale), y.scale))
+            node.attrs["m"] = float(
+                multiplier(float(np.float32(a.scale) * np.float32(b.scale)), y.scale)
+            )
             checked = [node.attrs["m"]]
         else:
             node.attrs["ma"] = float(multiplier(a.scale, y.scale))
@@ -261,7 +263,9 @@ class QuantizePass:
                 node.inputs[i] = self._quantize_constant(name)
         a, b = (self.params_of(name) for name in node.inputs)
         y = self.params_of(node.outputs[0])
-        node.attrs["m"] = float(multiplier(np.float32(a.scale) * np.float32(b.scale), y.scale))
+        node.attrs["m"] = float(
+            multiplier(float(np.float32(a.scale) * np.float32(b.scale)), y.scale)
+        )
         _check_multipliers([node.attrs["m"]])
         self.set_clamp(node, y)
 

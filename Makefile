@@ -86,8 +86,9 @@ sanitize: $(VENV)/venv.stamp ## C++ tests under ASan and UBSan
 	@cmake --build build/asan
 	@ctest --test-dir build/asan --no-tests=error -j $(JOBS) --output-on-failure -LE emulated
 
-slow: $(VENV)/dev.stamp ## what takes minutes: slow tests, ThreadSanitizer, ten minutes of each fuzzer
+slow: $(VENV)/dev.stamp ## what takes minutes: slow tests, faults on purpose, ThreadSanitizer, ten minutes of each fuzzer
 	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	@$(BIN)/python tools/mutants.py --jobs $(JOBS)
 	@cmake --preset tsan >build/tsan-configure.log || { cat build/tsan-configure.log; exit 1; }
 	@cmake --build build/tsan
 	@ctest --test-dir build/tsan --no-tests=error --output-on-failure -LE emulated

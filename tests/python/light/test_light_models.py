@@ -23,7 +23,7 @@ from edgecv.errors import UnsupportedModelError
 TOLERANCE = 1e-4
 
 UNSUPPORTED = {"bvlc_alexnet": 2, "inception_v1": 2, "zfnet512": 2}  # LRN nodes
-SLOW = {"densenet121", "inception_v2", "resnet50", "vgg19"}
+SLOW = {"resnet50", "vgg19"}
 SUPPORTED = [
     pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
     for name in light_models.NAMES

@@ -51,7 +51,8 @@ typedef enum edgecv_status {
   EDGECV_STATUS_NAN_INPUT = 11,       /* a float input holds a NaN */
   EDGECV_STATUS_VERIFY_FAILED = 12,   /* a golden digest differs */
   EDGECV_STATUS_WRONG_STATE = 13,     /* calls in the wrong order */
-  EDGECV_STATUS_INTERNAL = 14         /* a bug in edgecv */
+  EDGECV_STATUS_INTERNAL = 14,        /* a bug in edgecv */
+  EDGECV_STATUS_INT_ = 0x7FFFFFFF     /* holds any int: a wrong value is an error, not undefined */
 } edgecv_status;
 
 typedef struct edgecv_error {
@@ -72,12 +73,14 @@ typedef struct edgecv_session edgecv_session;
 typedef enum edgecv_dtype {
   EDGECV_DTYPE_F32 = 1,
   EDGECV_DTYPE_S8 = 2,
-  EDGECV_DTYPE_S32 = 3
+  EDGECV_DTYPE_S32 = 3,
+  EDGECV_DTYPE_INT_ = 0x7FFFFFFF /* holds any int: a wrong value is an error, not undefined */
 } edgecv_dtype;
 
 typedef enum edgecv_layout {
-  EDGECV_LAYOUT_API = 0, /* as in the ONNX graph */
-  EDGECV_LAYOUT_RAW = 1  /* as stored */
+  EDGECV_LAYOUT_API = 0,          /* as in the ONNX graph */
+  EDGECV_LAYOUT_RAW = 1,          /* as stored */
+  EDGECV_LAYOUT_INT_ = 0x7FFFFFFF /* holds any int: a wrong value is an error, not undefined */
 } edgecv_layout;
 
 /* All memory of a model and its sessions. `allocate` returns NULL when there is none; both may be
@@ -272,7 +275,8 @@ typedef struct edgecv_image {
 typedef enum edgecv_pixels {
   EDGECV_PIXELS_U8 = 0,  /* resized and cropped, in the colour order of the pre-processing */
   EDGECV_PIXELS_F32 = 1, /* (p - mean) / std */
-  EDGECV_PIXELS_S8 = 2   /* the same quantized */
+  EDGECV_PIXELS_S8 = 2,  /* the same quantized */
+  EDGECV_PIXELS_INT_ = 0x7FFFFFFF /* holds any int: a wrong value is an error, not undefined */
 } edgecv_pixels;
 
 EDGECV_API edgecv_status edgecv_preprocess_check(const edgecv_preprocess* preprocess,

@@ -8,6 +8,14 @@ using namespace edgecv::capi;  // NOLINT
 
 namespace {
 
+// Before the cast to format::Dtype, which keeps the low byte alone.
+Status check_dtype(edgecv_dtype dtype, Error* error) {
+  if (dtype == EDGECV_DTYPE_F32 || dtype == EDGECV_DTYPE_S8 || dtype == EDGECV_DTYPE_S32) {
+    return Status::kOk;
+  }
+  return fail(error, Status::kInvalidArgument, "the dtype is %d", static_cast<int>(dtype));
+}
+
 Status check_layout(edgecv_layout layout, Error* error) {
   if (layout == EDGECV_LAYOUT_API || layout == EDGECV_LAYOUT_RAW) return Status::kOk;
   return fail(error, Status::kInvalidArgument, "the layout is %d", static_cast<int>(layout));
@@ -38,6 +46,7 @@ edgecv_status edgecv_session_set_input(edgecv_session* session, uint32_t index, 
                                        edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (session == nullptr) return null_argument("`session`", e);
+    EDGECV_TRY(check_dtype(dtype, e));
     EDGECV_TRY(check_layout(layout, e));
     return unwrap(session)->set_input(index, data, bytes, static_cast<format::Dtype>(dtype),
                                       layout == EDGECV_LAYOUT_API, e);
@@ -78,6 +87,7 @@ edgecv_status edgecv_session_get_output(const edgecv_session* session, uint32_t 
                                         edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (session == nullptr) return null_argument("`session`", e);
+    EDGECV_TRY(check_dtype(dtype, e));
     EDGECV_TRY(check_layout(layout, e));
     return unwrap(session)->get_output(index, data, bytes, static_cast<format::Dtype>(dtype),
                                        layout == EDGECV_LAYOUT_API, e);
@@ -97,6 +107,7 @@ edgecv_status edgecv_session_read_tensor(const edgecv_session* session, uint32_t
                                          size_t bytes, edgecv_dtype dtype, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (session == nullptr) return null_argument("`session`", e);
+    EDGECV_TRY(check_dtype(dtype, e));
     return unwrap(session)->read_tensor(tensor, data, bytes, static_cast<format::Dtype>(dtype), e);
   });
 }

@@ -206,7 +206,7 @@ TEST(sizes_and_types_of_data) {
   CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 768 * 4, EDGECV_DTYPE_S32, EDGECV_LAYOUT_API,
                                     nullptr),
            bad);
-  CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 768 * 4, static_cast<edgecv_dtype>(9),
+  CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 768 * 4, static_cast<edgecv_dtype>(0x101),
                                     EDGECV_LAYOUT_API, nullptr),
            bad);
   CHECK_EQ(edgecv_session_set_input(s, 0, x.data(), 768 * 4, EDGECV_DTYPE_F32,

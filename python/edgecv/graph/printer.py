@@ -19,7 +19,7 @@ from edgecv.graph.ir import Graph, Node, Port, Value
 
 def to_text(graph: Graph, *, data: bool = True) -> str:
     """Return the text form; without ``data`` it is for reading only and cannot be parsed."""
-    lines = [_line("graph", graph.name, graph.opset)]
+    lines = [_line("graph", graph.name, graph.opset, graph.source_opset)]
     for value in graph.values.values():
         if value.data is not None:
             content = _encode(value.data) if data else f"crc32:{_crc(value.data):08x}"
@@ -52,7 +52,7 @@ def parse(text: str) -> Graph:
 
 def _read(graph: Graph, kind: str, items: List[Any]) -> None:
     if kind == "graph":
-        graph.name, graph.opset = items
+        graph.name, graph.opset, graph.source_opset = items
     elif kind == "const":
         name, dtype, shape, content = items
         graph.add(Value(name, tuple(shape), dtype, _decode(content).reshape(shape)))

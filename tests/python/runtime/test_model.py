@@ -134,7 +134,7 @@ def test_load_from_path_descriptor_and_buffers(small: bytes, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("source", "kind", "text"),
     [
-        (b"", edgecv.FormatError, "header"),
+        (b"", edgecv.FormatError, "0 bytes"),
         (b"PK\x03\x04" + bytes(100), edgecv.FormatError, "not an .ecv file"),
         ("/no/such/file.ecv", edgecv.FileError, "/no/such/file.ecv"),
         ("bad\0path", edgecv.InputError, "NUL"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, List, Union
+from typing import TYPE_CHECKING, Any, List, Union
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgecv.errors import Error
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SUFFIXES = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",

@@ -7,12 +7,14 @@ the C++ core. docs/preprocess.md is the contract, bit for bit.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgecv.errors import Error
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Size = Union[int, Tuple[int, int]]
 PerChannel = Union[float, Sequence[float]]

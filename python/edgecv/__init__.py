@@ -28,7 +28,8 @@ from edgecv.errors import (
     StateError,
     UnsupportedModelError,
 )
-from edgecv.model import Model, OpInfo, Quantization, StepInfo, TensorInfo, VerifyReport, load
+from edgecv.infos import OpInfo, Quantization, StepInfo, TensorInfo, VerifyReport
+from edgecv.model import Model, load
 
 if TYPE_CHECKING:
     from edgecv import zoo

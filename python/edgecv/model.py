@@ -6,7 +6,7 @@ import os
 import statistics
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -25,6 +25,7 @@ import numpy as np
 
 from edgecv import _core
 from edgecv.errors import FormatError, InputError, InputTypeError, StateError
+from edgecv.infos import OpInfo, Quantization, StepInfo, TensorInfo, VerifyReport
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,94 +42,6 @@ _DTYPES: Dict[str, np.dtype[Any]] = {
     "s8": np.dtype(np.int8),
     "s32": np.dtype(np.int32),
 }
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """Of an int8 tensor: real = scale * (q - zero_point)."""
-
-    scale: float
-    zero_point: int
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """An input or output of a model.
-
-    ``shape`` is the shape of the ONNX graph, which ``Model.run`` takes and gives by default, as
-    float32. ``dtype`` is how the core stores the values, ``quantization`` set when that is int8.
-    Raw values have ``raw_shape``: axis i of ``shape`` is axis ``perm[i]`` of ``raw_shape``.
-    """
-
-    name: str
-    shape: Tuple[int, ...]
-    dtype: np.dtype[Any]
-    quantization: Optional[Quantization]
-    raw_shape: Tuple[int, ...]
-    perm: Tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class OpInfo:
-    """One op of the file: the ONNX node's name, the op of docs/ops.md, tensor names.
-
-    ``steps`` are indices into ``Model.steps``; an op without steps is a view of its input.
-    """
-
-    name: str
-    op: str
-    inputs: Tuple[Optional[str], ...]
-    output: str
-    shape: Tuple[int, ...]
-    dtype: np.dtype[Any]
-    steps: Tuple[int, ...]
-    macs: int
-
-
-@dataclass(frozen=True)
-class StepInfo:
-    """One kernel call of the plan.
-
-    ``name`` and ``op`` are those of its op, ``macs`` multiply-adds of one run, ``scratch_bytes``
-    for each thread, ``parallel`` whether several threads share it. ``milliseconds`` is the median
-    that ``Model.profile`` measured, 0 elsewhere.
-    """
-
-    name: str
-    op: str
-    kernel: str
-    family: str
-    isa: str
-    shape: Tuple[int, ...]
-    macs: int
-    packed_bytes: int
-    scratch_bytes: int
-    parallel: bool
-    milliseconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class VerifyReport:
-    """Outcome of ``Model.verify``; ``str()`` is one line.
-
-    ``passed`` is False when a digest differs, or when the file holds none. ``op`` and ``kernel``
-    name the first op that differs; the kernel is None for a view.
-    """
-
-    passed: bool
-    goldens: int
-    digests: int
-    failed: int
-    op: Optional[str]
-    kernel: Optional[str]
-    message: str
-
-    def __str__(self) -> str:
-        if self.passed:
-            return f"PASS: {self.digests} digests of {self.goldens} golden inputs"
-        if self.failed == 0:
-            return "NOTHING TO VERIFY: the file holds no golden inputs"
-        return f"FAIL: {self.failed} of {self.digests} digests differ; the first: {self.message}"
 
 
 def load(source: Source, *, threads: Optional[int] = None, isa: Optional[str] = None) -> Model:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Dict, List
 from edgecv.cli import console
 
 if TYPE_CHECKING:
-    from edgecv.model import Model, TensorInfo
+    from edgecv.infos import TensorInfo
+    from edgecv.model import Model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -267,8 +267,8 @@ def test_verify(small: bytes) -> None:
     with edgecv.load(small) as model:
         report = model.verify()
     assert report.passed
-    assert (report.goldens, report.digests, report.failed) == (2, 22, 0)
-    assert str(report) == "PASS: 22 digests of 2 golden inputs"
+    assert (report.goldens, report.digests, report.failed) == (3, 33, 0)
+    assert str(report) == "PASS: 33 digests of 3 golden inputs"
     with edgecv.load(small_models.small_builder().file()) as model:
         report = model.verify()
     assert not report.passed

@@ -112,26 +112,34 @@ ConvPlan plan_conv(const ConvProblem& p) {
 
 // Scratch: the widened input (and the value after it that an odd depth reads and multiplies by 0),
 // where each row of the product begins, the segments' offsets, one widened panel.
+struct ScratchBytes {
+  int64_t image, rows, offsets, wide_weights;
+};
+
+ScratchBytes measure_scratch(const ConvPlan& plan) {
+  ScratchBytes b;
+  b.image = round_up((plan.image_rows * plan.row_values + 1) * 2, 64);
+  b.rows = round_up(plan.chunk_h * plan.chunk_w * 8, 64);
+  b.offsets = round_up(plan.segments * 8, 64);
+  b.wide_weights = plan.wide ? 0 : 8 * 3 * 2 * plan.pairs * plan.segments * 2;
+  return b;
+}
+
 struct Scratch {
   int16_t* image;
   const int16_t** rows;
   int64_t* offsets;
   int16_t* wide_weights;
-  int64_t bytes;
 };
 
-Scratch lay_out(const ConvPlan& plan, void* scratch) {
-  const int64_t image = round_up((plan.image_rows * plan.row_values + 1) * 2, 64);
-  const int64_t rows = round_up(plan.chunk_h * plan.chunk_w * 8, 64);
-  const int64_t offsets = round_up(plan.segments * 8, 64);
-  const int64_t weights = plan.wide ? 0 : 8 * 3 * 2 * plan.pairs * plan.segments * 2;
+Scratch lay_out_scratch(const ConvPlan& plan, void* scratch) {
+  const ScratchBytes b = measure_scratch(plan);
   auto* bytes = static_cast<int8_t*>(scratch);
   Scratch s;
-  s.bytes = image + rows + offsets + weights;
   s.image = reinterpret_cast<int16_t*>(bytes);
-  s.rows = reinterpret_cast<const int16_t**>(bytes + image);
-  s.offsets = reinterpret_cast<int64_t*>(bytes + image + rows);
-  s.wide_weights = reinterpret_cast<int16_t*>(bytes + image + rows + offsets);
+  s.rows = reinterpret_cast<const int16_t**>(bytes + b.image);
+  s.offsets = reinterpret_cast<int64_t*>(bytes + b.image + b.rows);
+  s.wide_weights = reinterpret_cast<int16_t*>(bytes + b.image + b.rows + b.offsets);
   return s;
 }
 
@@ -268,7 +276,8 @@ void conv_pack(const void* problem, void* packed) {
 }
 
 size_t conv_scratch_bytes(const void* problem) {
-  return static_cast<size_t>(lay_out(plan_conv(as_conv(problem)), nullptr).bytes);
+  const ScratchBytes b = measure_scratch(plan_conv(as_conv(problem)));
+  return static_cast<size_t>(b.image + b.rows + b.offsets + b.wide_weights);
 }
 
 // Items: for each group, for each chunk, for each panel.
@@ -281,7 +290,7 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
              void* scratch) {
   const ConvProblem& p = as_conv(problem);
   const ConvPlan plan = plan_conv(p);
-  const Scratch s = lay_out(plan, scratch);
+  const Scratch s = lay_out_scratch(plan, scratch);
   const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
   const int64_t block = panel_bytes(2, 2 * plan.pairs * plan.segments, plan.wide);
   for (int64_t i = 0; i < plan.segments; ++i) {

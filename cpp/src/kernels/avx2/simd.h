@@ -48,7 +48,7 @@ inline void store256(void* p, __m256i v) { _mm256_storeu_si256(static_cast<__m25
 inline void store128(void* p, __m128i v) { _mm_storeu_si128(static_cast<__m128i*>(p), v); }
 inline void store64(void* p, __m128i v) { _mm_storel_epi64(static_cast<__m128i*>(p), v); }
 inline void store_high64(void* p, __m128i v) {
-  _mm_storeh_pd(static_cast<double*>(p), _mm_castsi128_pd(v));
+  _mm_storeh_pi(static_cast<__m64*>(p), _mm_castsi128_ps(v));
 }
 inline int32_t load_s32(const void* p) {
   int32_t v;

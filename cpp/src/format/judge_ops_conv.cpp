@@ -153,11 +153,15 @@ Status judge_FullyConnected(const OpJudge& j, int64_t* work) {
 }
 
 Status judge_MatMul(const OpJudge& j, int64_t* work) {
-  EDGECV_TRY(j.inputs(2));
+  if (j.op.input_count != 2) return j.bad("%u inputs, not 2", j.op.input_count);
+  int constants = 0;
+  for (uint32_t i = 0; i < 2; ++i) {
+    if (j.model.input(j.op, i) == nullptr) return j.bad("input %u is absent", i);
+    constants += j.model.is_constant(j.model.input_id(j.op, i)) ? 1 : 0;
+  }
+  if (constants == 2) return j.bad("both operands are constants");
   EDGECV_TRY(j.s8_or_f32());
-  const Dtype dtype = j.s8() ? Dtype::kS8 : Dtype::kF32;
-  EDGECV_TRY(j.activation(0, dtype));
-  EDGECV_TRY(j.activation(1, dtype));
+  if (j.in(1).dtype != j.y.dtype) return j.bad("the operands differ in dtype");
   EDGECV_TRY(j.int_range("transpose_b", 0, 0, 1));
   const TensorRecord& a = j.in(0);
   const TensorRecord& b = j.in(1);

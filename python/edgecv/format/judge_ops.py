@@ -94,12 +94,12 @@ def _broadcast(j: OpJudge, a: Tuple[int, ...], b: Tuple[int, ...]) -> Tuple[int,
 
 
 def _matmul(j: OpJudge) -> int:
-    j.inputs(2)
-    j.s8_or_f32()
-    for i in range(2):
-        j.activation(i, j.y.dtype)
-    j.int_range(0, 0, 1)
+    j.need(len(j.x) == 2, f"{len(j.x)} inputs, not 2")
     a, b = j.operand(0), j.operand(1)
+    j.need(not (a.constant and b.constant), "both operands are constants")
+    j.s8_or_f32()
+    j.need(b.dtype == j.y.dtype, "the operands differ in dtype")
+    j.int_range(0, 0, 1)
     j.need(len(a.shape) >= 2 and len(b.shape) >= 2, "an operand has rank 1")
     k = a.shape[-1]
     inner, outer = (b.shape[-1], b.shape[-2]) if j.ints[0] else (b.shape[-2], b.shape[-1])
@@ -188,7 +188,6 @@ def _concat(j: OpJudge) -> int:
     total = 0
     for i in range(len(j.x)):
         x = j.operand(i)
-        j.need(not x.constant, f"input {i} is a constant")
         j.moves(x)
         j.need(len(x.shape) == rank, f"rank of input {i}")
         j.need(
@@ -196,6 +195,7 @@ def _concat(j: OpJudge) -> int:
             f"shape of input {i}",
         )
         total += x.shape[axis]
+    j.need(any(x is not None and not x.constant for x in j.x), "all inputs are constants")
     j.need(total == j.y.shape[axis], "the inputs do not add up to the output along the axis")
     return j.y.elements
 

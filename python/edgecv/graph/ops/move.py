@@ -111,7 +111,7 @@ OPS = (
     OpDef("Slice", dict.fromkeys(_ANY, ("start", "step")), _ONE, _infer_slice, _run_slice),
     OpDef(
         "Pad",
-        dict.fromkeys(("f32", "s8"), ("before", "fill_s8", "fill_f32")),
+        {"f32": ("before", "fill_f32"), "s8": ("before", "fill_s8")},
         _ONE,
         _infer_pad,
         _run_pad,

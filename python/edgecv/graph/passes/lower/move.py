@@ -126,7 +126,7 @@ def _lower_pad(low: Lowering, node: Node) -> None:
         before[layout.perm[axis]] = first
     data = low.constant(input_name(node, 2))
     fill = 0.0 if data is None else float(data.reshape(-1)[0])
-    attrs = {"before": before, "fill_s8": 0, "fill_f32": fill}
+    attrs = {"before": before, "fill_f32": fill}
     low.define(output, "Pad", [stored], layout, attrs)
 
 

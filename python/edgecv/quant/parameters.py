@@ -53,6 +53,11 @@ def dequantize(q: NDArray[Any], params: QuantParams) -> Floats:
     return (q.astype(np.int32) - params.zero_point).astype(np.float32) * np.float32(params.scale)
 
 
+def reach(params: QuantParams) -> int:
+    """The largest magnitude of q - zero_point."""
+    return max(QMAX - params.zero_point, params.zero_point - QMIN)
+
+
 def clamp_bounds(low: float, high: float, params: QuantParams) -> Tuple[int, int]:
     """The integer range that a fused clamp to [low, high] becomes (infinite bounds stay -128,
     127).
@@ -119,8 +124,8 @@ def check_bounds(
     q: NDArray[np.int8], bias: NDArray[np.int64], mult: Floats, x: QuantParams
 ) -> None:
     """Raises ValueError unless every channel obeys the bounds of docs/ops.md."""
-    reach = max(QMAX - x.zero_point, x.zero_point - QMIN)
-    bound = np.abs(q.reshape(q.shape[0], -1).astype(np.int64)).sum(axis=1) * reach + np.abs(bias)
+    sums = np.abs(q.reshape(q.shape[0], -1).astype(np.int64)).sum(axis=1)
+    bound = sums * reach(x) + np.abs(bias)
     if bound.max() > ACC_LIMIT:
         raise ValueError(
             f"the accumulator of output channel {int(bound.argmax())} can leave 32 bits"

@@ -14,12 +14,14 @@ from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node, Value
 from edgecv.quant.lookup import lookup_table
 from edgecv.quant.parameters import (
+    ACC_LIMIT,
     QuantParams,
     activation_params,
     clamp_bounds,
     multiplier,
     quantize,
     quantize_weights,
+    reach,
 )
 from edgecv.quant.precision import MOVES, SharedScales
 from edgecv.quant.ranges import Range
@@ -97,34 +99,56 @@ class QuantizePass:
                 shared.join(activations[:1] + node.outputs)
             elif node.op == "Softmax":
                 forced.add(node.outputs[0])
-        self._own_scale: Set[str] = set()
+        moved: Dict[str, List[str]] = {}  # what shares a scale by single-input moves alone
+        for name in touched:
+            moved.setdefault(shared.find(name), []).append(name)
+        members = {name: group for group in moved.values() for name in group}
+        outputs = set(graph.output_values())
+
+        def is_read_elsewhere(name: str, concat: Node) -> bool:
+            others = [
+                reader
+                for member in members[name]
+                for reader in readers.get(member, [])
+                if reader is not concat and not (reader.op in MOVES and reader.op != "Concat")
+            ]
+            return bool(others) or any(member in outputs for member in members[name])
+
         for node in concats:
             for name in node.inputs:
                 if not self._is_activation(name):
                     continue
                 wide = self._extent(node.outputs[0]) > CONCAT_RATIO * self._extent(name)
                 is_forced = any(shared.find(f) == shared.find(name) for f in forced)
-                if is_forced or (wide and len(readers[name]) > 1):
-                    self._own_scale.add(name)
-                else:
+                if not is_forced and not (wide and is_read_elsewhere(name, node)):
                     shared.join([node.outputs[0], name])
         groups: Dict[str, List[str]] = {}
         for name in touched:
             groups.setdefault(shared.find(name), []).append(name)
         params: Dict[str, QuantParams] = {}
-        for members in groups.values():
-            if any(name in forced for name in members):
+        for group in groups.values():
+            if any(name in forced for name in group):
                 chosen = SOFTMAX_PARAMS
             else:
-                known = [self._ranges[name] for name in members if name in self._ranges]
-                if not known:
-                    raise UnsupportedModelError(
-                        f"no range is known for the activation {members[0]!r}: "
-                        "calibration did not see it"
-                    )
+                known = [self._ranges[name] for name in group if name in self._ranges]
+                known = known or [self._product_range(group[0])]
                 chosen = activation_params(min(r[0] for r in known), max(r[1] for r in known))
-            params.update((name, chosen) for name in members)
+            params.update((name, chosen) for name in group)
         return params
+
+    def _product_range(self, name: str) -> Range:
+        """The range of a Mul by a constant that lowering made and calibration did not see."""
+        node = self._graph.producers().get(name)
+        if node is not None and node.op == "Mul":
+            x, factor = node.inputs
+            if not self._is_activation(x):
+                x, factor = factor, x
+            if x in self._ranges and not self._is_activation(factor):
+                ends = np.multiply.outer(self._ranges[x], self.data_of(factor))
+                return float(ends.min()), float(ends.max())
+        raise UnsupportedModelError(
+            f"no range is known for the activation {name!r}: calibration did not see it"
+        )
 
     def _extent(self, name: str) -> float:
         low, high = self._ranges.get(name, (0.0, 0.0))
@@ -242,6 +266,7 @@ class QuantizePass:
                 multiplier(float(np.float32(a.scale) * np.float32(b.scale)), y.scale)
             )
             checked = [node.attrs["m"]]
+            _check_bound(reach(a) * reach(b), node.attrs["m"])
         else:
             node.attrs["ma"] = float(multiplier(a.scale, y.scale))
             node.attrs["mb"] = float(multiplier(b.scale, y.scale))
@@ -266,7 +291,9 @@ class QuantizePass:
         node.attrs["m"] = float(
             multiplier(float(np.float32(a.scale) * np.float32(b.scale)), y.scale)
         )
+        k = self._graph.values[node.inputs[0]].shape[-1]
         _check_multipliers([node.attrs["m"]])
+        _check_bound(k * reach(a) * reach(b), node.attrs["m"])
         self.set_clamp(node, y)
 
     def unary(self, node: Node) -> None:
@@ -288,7 +315,8 @@ class QuantizePass:
         slope = self.data_of(node.inputs[1]).ravel()
         node.inputs[1] = self.constant(f"{node.name}.slope", slope * positive, "f32")
         node.attrs = {"m_positive": float(positive)}
-        _check_multipliers([float(positive)])
+        negative = np.abs(slope * positive)
+        _check_multipliers([float(positive), *(float(m) for m in negative if m != 0)])
         self.set_clamp(node, y)
 
     def softmax(self, node: Node) -> None:
@@ -311,6 +339,10 @@ class QuantizePass:
         ]
         epsilon = float(node.attrs.pop("epsilon"))
         node.attrs["e"] = float(np.float32(epsilon * n * n / (x.scale * x.scale)))
+        if n > 65536:
+            raise ValueError(f"rows of {n} values: 65536 at most")
+        if not 0 < node.attrs["e"] < np.inf:
+            raise ValueError(f"epsilon {epsilon:g} cannot be brought to the scale of the input")
         self.set_clamp(node, y)
 
     def average_pool(self, node: Node) -> None:
@@ -331,6 +363,7 @@ class QuantizePass:
         m = np.float32(x.scale) / (np.float32(y.scale) * np.float32(count))
         node.attrs["m"] = float(m)
         _check_multipliers([float(m)])
+        _check_bound(count * reach(x), float(m))
         self.set_clamp(node, y)
 
     def pad(self, node: Node) -> None:
@@ -389,6 +422,13 @@ _FORMS: Dict[str, Callable[[QuantizePass, Node], None]] = {
     "Resize2d": QuantizePass.resize,
     "Concat": QuantizePass.concat,
 }
+
+
+def _check_bound(bound: int, m: float) -> None:
+    if bound > ACC_LIMIT:
+        raise ValueError("the accumulator can leave 32 bits")
+    if bound * m >= 2.0**31:
+        raise ValueError("the result can leave 32 bits: inputs and output differ too much in range")
 
 
 def _check_multipliers(values: List[float]) -> None:

@@ -42,13 +42,25 @@ struct State {
 
 State& state();
 
-// How many of a generated test's `full` cases to run: EDGECV_TEST_FACTOR (1 when unset; 0.1 under
-// an emulator) times that, at least one.
-inline int scaled(int full) {
+// The share of its cases a long test should run: EDGECV_TEST_FACTOR, 1 when unset; 0.1 under an
+// emulator.
+inline double factor() {
   const char* text = std::getenv("EDGECV_TEST_FACTOR");
-  const double cases = full * (text == nullptr ? 1.0 : std::atof(text));
+  return text == nullptr ? 1.0 : std::atof(text);
+}
+// How many of a generated test's `full` cases to run: at least one.
+inline int scaled(int full) {
+  const double cases = full * factor();
   return cases < 1.0 ? 1 : static_cast<int>(cases);
 }
+// The step through an exhaustive test: 1 when it is to be exhaustive. Odd, so that it meets every
+// bit of a byte.
+inline size_t stride() {
+  const double step = 1.0 / factor();
+  return step < 2.0 ? 1 : static_cast<size_t>(step) | 1u;
+}
+// Whether an emulator runs this executable (ctest says so by EDGECV_TEST_EMULATED).
+inline bool emulated() { return std::getenv("EDGECV_TEST_EMULATED") != nullptr; }
 
 struct Registrar {
   Registrar(const char* name, void (*run)()) { state().tests.push_back({name, run}); }

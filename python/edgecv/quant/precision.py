@@ -70,7 +70,25 @@ def float_nodes(graph: Graph, keep_float: Iterable[str]) -> Set[str]:
                 f"or an op of this model ({known})"
             )
         chosen |= matched
-    return chosen
+    return chosen | _moves_between(graph, chosen)
+
+
+def _moves_between(graph: Graph, chosen: Set[str]) -> Set[str]:
+    """Moves that take f32 values to f32 readers (or outputs): eight bits on the way would only
+    lose.
+    """
+    producers, readers = graph.producers(), graph.consumers()
+    found: Set[str] = set()
+    for node in graph.nodes:
+        if node.op not in MOVES or node.name in chosen:
+            continue
+        sources = [producers[name] for name in node.inputs if name in producers]
+        if sources and all(source.name in chosen | found for source in sources):
+            found.add(node.name)
+    for node in reversed(graph.nodes):
+        if any(r.name not in chosen | found for r in readers.get(node.outputs[0], [])):
+            found.discard(node.name)
+    return found
 
 
 class SharedScales:

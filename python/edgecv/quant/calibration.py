@@ -40,7 +40,8 @@ class _Observer:
     def run(self, sample: Sample) -> Iterable[Any]:
         feed = {self._inputs[name]: array for name, array in sample.items()}
         yield from feed.items()
-        yield from zip(self.names, self._session.run(self.names, feed))
+        if self.names:  # a net may have no f32 activation but its inputs
+            yield from zip(self.names, self._session.run(self.names, feed))
 
 
 def calibrate(

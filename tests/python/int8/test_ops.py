@@ -11,7 +11,9 @@ from typing import Any, Callable, Dict, List, Tuple
 import numpy as np
 import pytest
 from graph.onnx_models import Builder
-from int8.checks import ONE_OP, check_int8
+from int8.checks import ONE_OP, check_int8, samples
+
+import edgecv
 
 Build = Callable[[Builder, int], Any]
 CASES: Dict[str, Tuple[Build, str, Dict[str, Any]]] = {}
@@ -386,3 +388,20 @@ def test_op(name: str, batch: int, tmp_path: Path) -> None:
         # The other ops stay int8, so that both borders are crossed where there are several.
         _, kept = check_int8(model, tmp_path, floor=floor, keep_float=[rule])
         assert kept.float_layers
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_arg_max(axis: int, batch: int, tmp_path: Path) -> None:
+    """The index found holds the largest value up to the rounding of two values to steps."""
+    b = Builder()
+    model = b.model(b.op("ArgMax", b.input(batch, 4, 5, 6), axis=axis, keepdims=1))
+    graph, report = check_int8(model, tmp_path)
+    assert report.float_layers == []
+    (feed, *_) = samples(model)
+    with edgecv.load(tmp_path / "model.ecv") as loaded:
+        (index,) = loaded.run(feed).values()
+        step = graph.values[graph.inputs[0].value].scale
+    found = np.take_along_axis(feed["x0"], index, axis)
+    assert float((feed["x0"].max(axis, keepdims=True) - found).max()) <= step
+    check_int8(model, tmp_path, keep_float=["ArgMax"])

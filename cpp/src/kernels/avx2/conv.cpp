@@ -6,7 +6,7 @@
 // with zero_point where the image ends, and the product reads it in place: the taps of a kernel row
 // are adjacent there (with dilation_w 1), so a row of the product is kernel_h segments and nothing
 // is copied per tap. Then every weight panel passes over the chunk: the s16 pixels stay in L2, a
-// panel (32 bytes a depth) in L1, and the packed s8 weights are read once a chunk. The zero point
+// panel (48 bytes a depth) in L1, and the packed s8 weights are read once a chunk. The zero point
 // of x is folded into the bias when packing: sum w * (x - zx) = sum w * x - zx * sum w.
 #include "kernels/conv.h"
 
@@ -98,8 +98,7 @@ ConvPlan plan_conv(const ConvProblem& p) {
   plan.pairs = div_up(plan.segment_depth, 2);
   const int64_t depth = 2 * plan.pairs * plan.segments;
   plan.wide = depth * round_up(plan.columns, 8) * 2 <= kWideBytes;
-  plan.group_bytes = (plan.panels.count - 1) * panel_bytes(2, depth, plan.wide) +
-                     panel_bytes(plan.panels.last_vectors, depth, plan.wide);
+  plan.group_bytes = panel_offset(plan.panels, plan.panels.count, depth, plan.wide);
   plan.flat = p.kernel_h == 1 && p.kernel_w == 1 && p.stride_h == 1 && p.stride_w == 1 &&
               p.pad_top == 0 && p.pad_left == 0 && p.out_h == p.in_h && p.out_w == p.in_w;
   if (plan.flat) {
@@ -267,8 +266,9 @@ void conv_pack(const void* problem, void* packed) {
   auto* out = static_cast<int8_t*>(packed);
   for (int64_t group = 0; group < p.groups; ++group) {
     for (int64_t i = 0; i < plan.panels.count; ++i) {
-      const int vectors = i + 1 < plan.panels.count ? 2 : plan.panels.last_vectors;
-      pack_panel(p, plan, group * plan.columns + 16 * i, min_of(8 * vectors, plan.columns - 16 * i),
+      const int vectors = panel_vectors(plan.panels, i);
+      const int64_t column = panel_column(plan.panels, i);
+      pack_panel(p, plan, group * plan.columns + column, min_of(8 * vectors, plan.columns - column),
                  vectors, out);
       out += panel_bytes(vectors, 2 * plan.pairs * plan.segments, plan.wide);
     }
@@ -292,7 +292,6 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
   const ConvPlan plan = plan_conv(p);
   const Scratch s = lay_out_scratch(plan, scratch);
   const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
-  const int64_t block = panel_bytes(2, 2 * plan.pairs * plan.segments, plan.wide);
   for (int64_t i = 0; i < plan.segments; ++i) {
     const int64_t kh = p.dilation_w == 1 ? i : i / p.kernel_w,
                   kw = p.dilation_w == 1 ? 0 : i % p.kernel_w;
@@ -314,13 +313,14 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
       chunk = (plan.flat ? widen_flat : widen_window)(p, plan, x, index % plan.chunks, s);
       widened = index;
     }
-    const int vectors = i + 1 < plan.panels.count ? 2 : plan.panels.last_vectors;
+    const int vectors = panel_vectors(plan.panels, i);
+    const int64_t column = panel_column(plan.panels, i);
     t.rows = s.rows;
     t.out = static_cast<int8_t*>(operands.out) + chunk.first * p.out_stride + group * plan.columns +
-            16 * i;
-    t.columns = min_of(8 * vectors, plan.columns - 16 * i);
-    const auto* packed =
-        static_cast<const int8_t*>(operands.packed) + group * plan.group_bytes + i * block;
+            column;
+    t.columns = min_of(8 * vectors, plan.columns - column);
+    const auto* packed = static_cast<const int8_t*>(operands.packed) + group * plan.group_bytes +
+                         panel_offset(plan.panels, i, 2 * plan.pairs * plan.segments, plan.wide);
     gemm_panel(t, chunk.count, packed, vectors, plan.wide, s.wide_weights, clamp);
   }
   return 0;
@@ -328,8 +328,8 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
 
 }  // namespace
 
-extern const Kernel conv_s8_6x16 = {
-    "conv_s8_6x16__avx2", "avx2",    Family::kConvS8,    kIsaAvx2,        nullptr,
+extern const Kernel conv_s8_4x24 = {
+    "conv_s8_4x24__avx2", "avx2",    Family::kConvS8,    kIsaAvx2,        nullptr,
     conv_packed_bytes,    conv_pack, conv_scratch_bytes, conv_work_items, conv_run,
 };
 

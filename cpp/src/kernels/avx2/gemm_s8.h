@@ -6,9 +6,10 @@
 //
 // Both factors are s16; vpmaddwd multiplies pairs (k, k + 1) into s32, vpaddd accumulates modulo
 // 2^32. (vpmaddubsw would need half the instructions but saturates on full-range data.) On Zen 3
-// vpmaddwd has 2 ports of 4 and vpaddd any of the 4, so 12 + 12 of them take 6 cycles; the 8 loads
-// of a 6x16 step (2 weights, 6 broadcasts) take 4. A tile of 6 rows x 16 columns needs 12
-// accumulators + 2 weights + 1 broadcast + 1 product = the 16 registers there are.
+// vpmaddwd has 2 ports of 4 and vpaddd any of the 4. A tile of 4 rows x 24 columns needs 12
+// accumulators + 3 weights + 1 broadcast, the 16 registers there are, the last product taking the
+// broadcast's place. Measured ceilings of the loop, in GMAC/s: 4x24 82, 3x32 82, 6x16 75, 5x16 74:
+// a step costs the same 12 + 12 arithmetic instructions in all of them, and loads on top.
 //
 // A panel is 8 * NV columns of the weight matrix:
 //   s32 bias[8 * NV], f32 multiplier[8 * NV], then for each pair of k, for each column: w[k][c],
@@ -23,23 +24,37 @@
 namespace edgecv::kernels::avx2 {
 namespace {
 
-// How n columns split into panels: 16 wide, and a last one of 8, 16 or 24 (n % 16 in 1..8 joins the
-// panel before it: a 4x24 tile keeps the ports as busy as 6x16, a lone 8-wide one does not).
+// How n columns split into panels: as many of 24 as leave no rest of 1 to 8 columns, then `count -
+// triples` narrower ones (one or two of 16, or, for n <= 8, one of 8).
 struct Panels {
-  int64_t count;
-  int last_vectors;
+  int64_t count, triples;
+  int rest_vectors;
 };
 
 inline Panels split_columns(int64_t n) {
-  const int64_t rest = n % 16;
-  if (rest == 0) return {n / 16, 2};
-  if (rest > 8) return {n / 16 + 1, 2};
-  if (n < 16) return {1, 1};
-  return {n / 16, 3};
+  if (n <= 8) return {1, 0, 1};
+  const int64_t triples = n / 24, rest = n % 24;
+  if (rest == 0) return {triples, triples, 2};
+  if (rest > 16) return {triples + 1, triples + 1, 2};
+  if (rest > 8 || triples == 0) return {triples + 1, triples, 2};
+  return {triples + 1, triples - 1, 2};
+}
+
+inline int panel_vectors(const Panels& p, int64_t i) { return i < p.triples ? 3 : p.rest_vectors; }
+
+// Columns of the matrix before panel i.
+inline int64_t panel_column(const Panels& p, int64_t i) {
+  return 24 * min_of(i, p.triples) + 16 * max_of(0, i - p.triples);
 }
 
 inline int64_t panel_bytes(int vectors, int64_t depth, bool wide) {
   return round_up(8 * vectors * (8 + depth * (wide ? 2 : 1)), 64);
+}
+
+// Bytes before panel i; with i = count, of the whole matrix.
+inline int64_t panel_offset(const Panels& p, int64_t i, int64_t depth, bool wide) {
+  return min_of(i, p.triples) * panel_bytes(3, depth, wide) +
+         max_of(0, i - p.triples) * panel_bytes(p.rest_vectors, depth, wide);
 }
 
 struct Panel {

@@ -97,13 +97,14 @@ int matmul_run(const void* problem, const Operands& operands, int64_t begin, int
       a += index * p.a_stride[d];
       b += index * p.b_stride[d];
     }
-    const int vectors = i + 1 < plan.panels.count ? 2 : plan.panels.last_vectors;
+    const int vectors = panel_vectors(plan.panels, i);
+    const int64_t column = panel_column(plan.panels, i);
     Tile t;
     t.rows = rows;
     t.depth = {&offset, 1, plan.padded_depth / 2};
     t.out_stride = p.n;
-    t.columns = min_of(8 * vectors, p.n - 16 * i);
-    pack_panel(p, plan, b, 16 * i, t.columns, 8 * vectors, panel);
+    t.columns = min_of(8 * vectors, p.n - column);
+    pack_panel(p, plan, b, column, t.columns, 8 * vectors, panel);
     for (int64_t first = 0; first < p.m; first += plan.chunk_rows) {
       const int64_t count = min_of(plan.chunk_rows, p.m - first);
       if (widened != a || plan.chunk_rows < p.m) {
@@ -112,7 +113,7 @@ int matmul_run(const void* problem, const Operands& operands, int64_t begin, int
         }
         widened = a;
       }
-      t.out = static_cast<int8_t*>(operands.out) + (entry * p.m + first) * p.n + 16 * i;
+      t.out = static_cast<int8_t*>(operands.out) + (entry * p.m + first) * p.n + column;
       gemm_panel(t, count, panel, vectors, true, nullptr, clamp);
     }
   }
@@ -121,8 +122,8 @@ int matmul_run(const void* problem, const Operands& operands, int64_t begin, int
 
 }  // namespace
 
-extern const Kernel matmul_s8_6x16 = {
-    "matmul_s8_6x16__avx2", "avx2",       Family::kMatMulS8, kIsaAvx2, nullptr, nullptr, nullptr,
+extern const Kernel matmul_s8_4x24 = {
+    "matmul_s8_4x24__avx2", "avx2",       Family::kMatMulS8, kIsaAvx2, nullptr, nullptr, nullptr,
     matmul_scratch_bytes,   matmul_items, matmul_run,
 };
 

@@ -1,9 +1,9 @@
-"""Which nodes of a lowered graph run in int8, and which activations must share one scale."""
+"""Which nodes of a lowered graph run in int8."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Dict, Iterable, List, Sequence, Set
+from typing import Dict, Iterable, Sequence, Set
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node
@@ -89,25 +89,3 @@ def _moves_between(graph: Graph, chosen: Set[str]) -> Set[str]:
         if any(r.name not in chosen | found for r in readers.get(node.outputs[0], [])):
             found.discard(node.name)
     return found
-
-
-class SharedScales:
-    """Groups of values that must have the same quantization parameters (union-find)."""
-
-    def __init__(self) -> None:
-        self._parent: Dict[str, str] = {}
-
-    def find(self, name: str) -> str:
-        """The representative of the name's group."""
-        root = name
-        while self._parent.get(root, root) != root:
-            root = self._parent[root]
-        while self._parent.get(name, name) != root:
-            self._parent[name], name = root, self._parent[name]
-        return root
-
-    def join(self, names: Iterable[str]) -> None:
-        """Makes one group of the groups of all names."""
-        roots: List[str] = [self.find(name) for name in names]
-        for root in roots[1:]:
-            self._parent[self.find(root)] = self.find(roots[0])

@@ -23,13 +23,8 @@ from edgecv.quant.parameters import (
     quantize_weights,
     reach,
 )
-from edgecv.quant.precision import MOVES, SharedScales
 from edgecv.quant.ranges import Range
-
-SOFTMAX_PARAMS = QuantParams(float(np.float32(1.0 / 256.0)), -128)
-# Concat inputs that others read too keep their own, finer scale when the output's range is this
-# much wider.
-CONCAT_RATIO = 2.0
+from edgecv.quant.scales import choose_scales
 
 
 @dataclass
@@ -57,7 +52,7 @@ class QuantizePass:
     def run(self, graph: Graph) -> Graph:
         """Quantizes in place and returns the graph."""
         self._graph = graph
-        self._params = self._choose_params()
+        self._params = choose_scales(graph, self._ranges, self._float)
         self._refused: List[str] = []
         self._nodes: List[Node] = []
         self._bridges: Dict[str, str] = {}
@@ -75,84 +70,8 @@ class QuantizePass:
         graph.drop_unused()
         return graph
 
-    # -- choosing scales
-
     def _is_int8(self, node: Node) -> bool:
         return node.name not in self._float
-
-    def _choose_params(self) -> Dict[str, QuantParams]:
-        graph, shared = self._graph, SharedScales()
-        readers = graph.consumers()
-        forced: Set[str] = set()
-        concats: List[Node] = []
-        touched: Dict[str, None] = {}
-        for node in graph.nodes:
-            if not self._is_int8(node):
-                continue
-            activations = [name for name in node.inputs if name and self._is_activation(name)]
-            for name in activations + node.outputs:
-                if graph.values[name].dtype == "f32":
-                    touched[name] = None
-            if node.op == "Concat":
-                concats.append(node)
-            elif node.op in MOVES:
-                shared.join(activations[:1] + node.outputs)
-            elif node.op == "Softmax":
-                forced.add(node.outputs[0])
-        moved: Dict[str, List[str]] = {}  # what shares a scale by single-input moves alone
-        for name in touched:
-            moved.setdefault(shared.find(name), []).append(name)
-        members = {name: group for group in moved.values() for name in group}
-        outputs = set(graph.output_values())
-
-        def is_read_elsewhere(name: str, concat: Node) -> bool:
-            others = [
-                reader
-                for member in members[name]
-                for reader in readers.get(member, [])
-                if reader is not concat and not (reader.op in MOVES and reader.op != "Concat")
-            ]
-            return bool(others) or any(member in outputs for member in members[name])
-
-        for node in concats:
-            for name in node.inputs:
-                if not self._is_activation(name):
-                    continue
-                wide = self._extent(node.outputs[0]) > CONCAT_RATIO * self._extent(name)
-                is_forced = any(shared.find(f) == shared.find(name) for f in forced)
-                if not is_forced and not (wide and is_read_elsewhere(name, node)):
-                    shared.join([node.outputs[0], name])
-        groups: Dict[str, List[str]] = {}
-        for name in touched:
-            groups.setdefault(shared.find(name), []).append(name)
-        params: Dict[str, QuantParams] = {}
-        for group in groups.values():
-            if any(name in forced for name in group):
-                chosen = SOFTMAX_PARAMS
-            else:
-                known = [self._ranges[name] for name in group if name in self._ranges]
-                known = known or [self._product_range(group[0])]
-                chosen = activation_params(min(r[0] for r in known), max(r[1] for r in known))
-            params.update((name, chosen) for name in group)
-        return params
-
-    def _product_range(self, name: str) -> Range:
-        """The range of a Mul by a constant that lowering made and calibration did not see."""
-        node = self._graph.producers().get(name)
-        if node is not None and node.op == "Mul":
-            x, factor = node.inputs
-            if not self._is_activation(x):
-                x, factor = factor, x
-            if x in self._ranges and not self._is_activation(factor):
-                ends = np.multiply.outer(self._ranges[x], self.data_of(factor))
-                return float(ends.min()), float(ends.max())
-        raise UnsupportedModelError(
-            f"no range is known for the activation {name!r}: calibration did not see it"
-        )
-
-    def _extent(self, name: str) -> float:
-        low, high = self._ranges.get(name, (0.0, 0.0))
-        return max(high, 0.0) - min(low, 0.0)
 
     def _is_activation(self, name: str) -> bool:
         return not self._graph.values[name].is_constant

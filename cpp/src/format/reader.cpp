@@ -86,8 +86,8 @@ Status judge_header(const uint8_t* bytes, uint64_t size, const Limits& limits, F
     return fail(error, Status::kNotEcv, "not an .ecv file: the first bytes are not its magic");
   }
   if (size < sizeof(FileHeader)) {
-    return fail(error, Status::kTruncated,
-                "the file has %" PRIu64 " bytes, at least 64 are needed", size);
+    return fail(error, Status::kTruncated, "the file has %" PRIu64 " bytes, at least 64 are needed",
+                size);
   }
   memcpy(header, bytes, sizeof(FileHeader));
   if (header->version_major != kVersionMajor) {

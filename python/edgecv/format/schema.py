@@ -15,30 +15,6 @@ OP_FLOATS = 8
 
 DTYPE_CODES: Dict[str, int] = {"f32": 1, "s8": 2, "s32": 3}
 
-UNARY_FUNCTIONS: Dict[str, int] = {
-    "relu": 1,
-    "clip": 2,
-    "leaky_relu": 3,
-    "sigmoid": 4,
-    "hard_sigmoid": 5,
-    "hard_swish": 6,
-    "silu": 7,
-    "tanh": 8,
-    "gelu": 9,
-    "gelu_tanh": 10,
-    "erf": 11,
-    "exp": 12,
-    "log": 13,
-    "sqrt": 14,
-    "abs": 15,
-    "neg": 16,
-    "reciprocal": 17,
-    "elu": 18,
-    "softplus": 19,
-    "floor": 20,
-}
-"""Names of the ``function`` attribute of Unary; the attribute may be the name or the code."""
-
 
 @dataclass(frozen=True)
 class Form:

@@ -17,12 +17,12 @@ from edgecv.format.schema import (
     OP_FLOATS,
     OP_INTS,
     OPS,
-    UNARY_FUNCTIONS,
     Form,
     Golden,
     expand,
 )
 from edgecv.graph.ir import DTYPES, Graph, Node, Port, Value
+from edgecv.graph.ops.unary import FUNCTIONS
 
 _MAGIC = b"\x89ECV\r\n\x1a\n"
 _ABSENT = 0xFFFFFFFF
@@ -232,9 +232,9 @@ def _attributes(node: Node, form: Form, exact: bool) -> Tuple[List[int], List[fl
                 value = float(value if exact else np.float32(value))
                 floats[i] = _f32(value, f"{where}: {name}")
             elif isinstance(value, str):
-                if value not in UNARY_FUNCTIONS:
+                if value not in FUNCTIONS:
                     raise _refuse(f"{where}: unknown function {value!r}")
-                ints[i] = UNARY_FUNCTIONS[value]
+                ints[i] = FUNCTIONS[value]
             elif int(value) != value or not -(2**31) <= value < 2**31:
                 raise _refuse(f"{where}: attribute {name} = {value!r} is no 32-bit integer")
             else:

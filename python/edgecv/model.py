@@ -51,6 +51,9 @@ def load(source: Source, *, threads: Optional[int] = None, isa: Optional[str] = 
     isa: use kernels up to this instruction set ("reference", "avx2", ...); None: what the
         environment variable EDGECV_FORCE_ISA says, or the best of this CPU.
 
+    A path is mapped, not read: to replace the file while a model is loaded, rename a new one over
+    it; never write into it.
+
     Raises FormatError for a file that is damaged or none, FileError when it cannot be read,
     InputError for a wrong ``threads`` or an unknown or absent ``isa``.
     """

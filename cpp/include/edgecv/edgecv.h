@@ -113,17 +113,20 @@ typedef struct edgecv_load_options {
   int32_t reserved;           /* 0 */
   uint64_t max_file_bytes;    /* refuse larger files (EDGECV_STATUS_LIMIT); 0: the limits of
                                  docs/format.md, */
-  uint64_t max_arena_bytes;   /* likewise for activation memory */
+  uint64_t max_arena_bytes;   /* likewise for activations and scratch of a session */
   uint64_t max_work;          /* and for multiply-adds of one run */
   edgecv_allocator allocator; /* allocate == NULL: the C library */
   edgecv_log_function log;    /* NULL: silent */
   void* log_context;
 } edgecv_load_options;
 
-/* `options` may be NULL: all defaults. `*model` is set only on EDGECV_STATUS_OK. */
+/* `options` may be NULL: all defaults. `*model` is set only on EDGECV_STATUS_OK.
+ * The file is mapped, not copied: replace it by rename while a model is loaded, never write into it
+ * or truncate it (the process would die of SIGBUS). Load from memory where that cannot be kept. */
 EDGECV_API edgecv_status edgecv_model_load(const char* path, const edgecv_load_options* options,
                                            edgecv_model** model, edgecv_error* error);
-/* The descriptor is read from its start; it stays open and belongs to the caller. */
+/* A file is read from its start, a pipe from where it is; the descriptor stays open and belongs to
+ * the caller. */
 EDGECV_API edgecv_status edgecv_model_load_fd(int fd, const edgecv_load_options* options,
                                               edgecv_model** model, edgecv_error* error);
 EDGECV_API edgecv_status edgecv_model_load_memory(const void* data, size_t bytes,

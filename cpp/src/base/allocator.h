@@ -15,7 +15,7 @@ struct Allocator {
   void (*release)(void* context, void* pointer);                     // accepts null
 };
 
-// aligned_alloc/free of the C library.
+// posix_memalign and free of the C library.
 const Allocator& default_allocator();
 
 }  // namespace edgecv

@@ -30,8 +30,10 @@ Status load(const runtime::ModelSource& source, const edgecv_load_options* optio
   format::Limits limits;
   if (given.max_file_bytes != 0) limits.file_bytes = given.max_file_bytes;
   if (given.max_arena_bytes != 0) limits.arena_bytes = given.max_arena_bytes;
-  if (given.max_work != 0)
-    limits.work = static_cast<int64_t>(given.max_work < INT64_MAX ? given.max_work : INT64_MAX);
+  if (given.max_work != 0) {  // the reader adds up work in 63 bits
+    constexpr uint64_t kMost = uint64_t{1} << 62;
+    limits.work = static_cast<int64_t>(given.max_work < kMost ? given.max_work : kMost);
+  }
   runtime::ModelSource from = source;
   from.borrow = given.borrow != 0;
   runtime::PlanOptions plan;

@@ -37,7 +37,10 @@ struct Limits {
   int64_t tensor_bytes = int64_t{1} << 30;  // of one tensor, stored
   int64_t work =
       int64_t{1} << 42;  // multiply-accumulates of one run, see op_work in docs/format.md
-  uint64_t arena_bytes = uint64_t{1} << 30;  // judged by the planner, which alone knows the arena
+  // Judged by the planner, which alone knows them: activations and scratch of one session, and
+  // weights as packed for this machine.
+  uint64_t arena_bytes = uint64_t{1} << 30;
+  uint64_t packed_bytes = uint64_t{1} << 31;
 };
 
 // One file, judged. Records are copies; strings are copies; constants point into the mapping given

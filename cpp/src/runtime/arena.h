@@ -19,7 +19,7 @@ struct ArenaItem {
 };
 
 // Greedy by size: the largest item first, each at the lowest gap that holds it. With share == false
-// nothing overlaps. *total is the size of the block. kLimit when the sizes add up past 2^63.
+// nothing overlaps. *total is the size of the block. kLimit when the sizes add up past 2^62.
 Status place_arena(Span<ArenaItem> items, bool share, const Allocator& allocator, uint64_t* total,
                    Error* error);
 

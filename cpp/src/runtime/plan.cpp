@@ -44,9 +44,8 @@ class Planner {
     EDGECV_TRY(choose_kernels());
     EDGECV_TRY(pack());
     EDGECV_TRY(plan_ports());
-    EDGECV_TRY(place());
     plan_.scratch_bytes = align_up(plan_.scratch_bytes);
-    return Status::kOk;
+    return place();
   }
 
  private:
@@ -110,6 +109,11 @@ class Planner {
     for (Step& step : plan_.steps) {
       step.packed_offset = total;
       total += align_up(step.packed_bytes);
+      if (total > limits_.packed_bytes) {
+        return fail(error_, Status::kLimit,
+                    "op %u (%s): packed weights pass the limit of %llu bytes", step.op,
+                    model_.op_name(step.op), static_cast<unsigned long long>(limits_.packed_bytes));
+      }
     }
     if (!plan_.packed.resize(total)) return no_memory();
     for (const Step& step : plan_.steps) {
@@ -213,10 +217,14 @@ class Planner {
     if (out_of_memory) return no_memory();
     EDGECV_TRY(place_arena({items.data(), items.size()}, !plan_.keep_all, allocator_,
                            &plan_.arena_bytes, error_));
-    if (plan_.arena_bytes > limits_.arena_bytes) {
+    const uint64_t scratch = plan_.scratch_bytes * static_cast<uint64_t>(plan_.threads);
+    const uint64_t session_bytes = plan_.arena_bytes + plan_.staging_bytes + scratch;
+    if (plan_.scratch_bytes > limits_.arena_bytes || session_bytes > limits_.arena_bytes) {
       return fail(error_, Status::kLimit,
-                  "the model needs %llu bytes for activations; the limit is %llu",
+                  "the model needs %llu bytes for activations and %llu for scratch of %d threads; "
+                  "the limit is %llu",
                   static_cast<unsigned long long>(plan_.arena_bytes),
+                  static_cast<unsigned long long>(scratch), plan_.threads,
                   static_cast<unsigned long long>(limits_.arena_bytes));
     }
     for (size_t i = 0; i < count; ++i) {

@@ -6,7 +6,7 @@
 #include <atomic>
 #include <new>
 
-#include "runtime/fp_env.h"
+#include "base/fp_env.h"
 
 namespace edgecv::runtime {
 namespace {

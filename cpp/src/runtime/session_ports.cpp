@@ -1,7 +1,7 @@
 // Graph inputs and outputs of a session: layouts, quantization, pictures.
 #include <string.h>
 
-#include "runtime/fp_env.h"
+#include "base/fp_env.h"
 #include "runtime/session.h"
 
 namespace edgecv::runtime {

@@ -8,7 +8,7 @@
 
 #include <atomic>
 
-#include "runtime/fp_env.h"
+#include "base/fp_env.h"
 
 namespace edgecv::runtime {
 namespace {

@@ -1,9 +1,9 @@
 #include "vision/preprocess.h"
 
-#include <fenv.h>
 #include <math.h>
 #include <string.h>
 
+#include "base/fp_env.h"
 namespace edgecv::vision {
 namespace {
 
@@ -282,12 +282,10 @@ Status preprocess_run(const PreprocessSpec& spec, const ImageView& image,
   EDGECV_TRY(place(spec, image.width, image.height, base, &work, &needed, error));
 
   // The divisions below are specified to round to nearest, whatever mode the caller is in.
-  const int mode = fegetround();
-  if (mode != FE_TONEAREST) fesetround(FE_TONEAREST);
+  const FpEnvScope fp_env;
   fill_axis_weights(work.columns, &work.column_weights);
   fill_axis_weights(work.rows, &work.row_weights);
   if (output.kind != OutputKind::kPixelsU8) fill_table(spec, output, work.table);
-  if (mode != FE_TONEAREST) fesetround(mode);
 
   run_rows(spec, image, output, work);
   return Status::kOk;

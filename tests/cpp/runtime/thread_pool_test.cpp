@@ -9,8 +9,8 @@
 #include <cfenv>
 #include <vector>
 
+#include "base/fp_env.h"
 #include "check.h"
-#include "runtime/fp_env.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define EDGECV_TSAN 1
@@ -171,7 +171,7 @@ TEST(the_callers_environment_comes_back) {
   std::fesetround(FE_DOWNWARD);
   CHECK(!rounds_to_nearest());
   {
-    const edgecv::runtime::FpEnvScope scope;
+    const edgecv::FpEnvScope scope;
     CHECK(rounds_to_nearest());
   }
   CHECK(!rounds_to_nearest());

@@ -1,6 +1,6 @@
 // The floating-point environment kernels rely on: round to nearest even, no flush to zero, no trap.
-#ifndef EDGECV_RUNTIME_FP_ENV_H_
-#define EDGECV_RUNTIME_FP_ENV_H_
+#ifndef EDGECV_BASE_FP_ENV_H_
+#define EDGECV_BASE_FP_ENV_H_
 
 #include <stdint.h>
 
@@ -8,7 +8,7 @@
 #include <fenv.h>
 #endif
 
-namespace edgecv::runtime {
+namespace edgecv {
 
 #if defined(__x86_64__) || defined(__SSE__)
 using FpEnv = uint32_t;  // MXCSR
@@ -58,6 +58,6 @@ class FpEnvScope {
   FpEnv saved_;
 };
 
-}  // namespace edgecv::runtime
+}  // namespace edgecv
 
-#endif  // EDGECV_RUNTIME_FP_ENV_H_
+#endif  // EDGECV_BASE_FP_ENV_H_

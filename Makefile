@@ -62,7 +62,7 @@ lint-tree: $(VENV)/dev.stamp
 	@$(BIN)/python tools/check_clean.py
 
 lint-stubs: $(VENV)/dev.stamp
-	@cd build && ../$(BIN)/python -m mypy.stubtest edgecv._core --mypy-config-file ../pyproject.toml
+	@cd build && $(abspath $(BIN))/python -m mypy.stubtest edgecv._core --mypy-config-file ../pyproject.toml
 
 lint-symbols: build/dev/configured.stamp
 	@cmake --build build/dev

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, List
 from edgecv import _core
 from edgecv.errors import (
     CalibrationError,
+    DownloadError,
     Error,
     FileError,
     FormatError,
@@ -42,6 +43,7 @@ __version__: str = _core.version()
 __all__ = [
     "CalibrationError",
     "ConversionReport",
+    "DownloadError",
     "Error",
     "FileError",
     "FormatError",

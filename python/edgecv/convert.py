@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from edgecv.errors import Error
+from edgecv.errors import CalibrationError, Error, InputError
 from edgecv.format.writer import write
 from edgecv.golden import golden_records
 from edgecv.graph.ir import Graph, Node
@@ -49,10 +49,10 @@ def convert(
     model: path, bytes or onnx.ModelProto, opset 9 or newer.
     out: path of the file to write; it appears whole or not at all.
     calibration: a folder of pictures (with ``preprocess``), a .npz/.npy file, or an iterable of f32
-    arrays in the model's
-        input shape. Without it the file is fp32.
-    preprocess: how a picture becomes the model's input (Preprocess or its text form); stored in the
-    file. method: how ranges come from what calibration saw: "minmax", "percentile", "kl" or "mse".
+        arrays in the model's input shape. Without it the file is fp32.
+    preprocess: how a picture becomes the model's input (Preprocess or its text form); stored in
+        the file.
+    method: how ranges come from what calibration saw: "minmax", "percentile", "kl" or "mse".
     keep_float: node names (wildcards allowed) or ops that stay fp32 in an int8 file.
     percent: for "percentile", the share of values in percent that the range covers.
     input_shapes: input name -> shape, for models with symbolic dims (a symbolic batch becomes 1).
@@ -65,6 +65,13 @@ def convert(
     """
     if isinstance(preprocess, str):
         preprocess = Preprocess.parse(preprocess)
+    if isinstance(model, (bytearray, memoryview)):
+        model = bytes(model)
+    if calibration is None and (keep_float or method != "minmax"):
+        raise CalibrationError(
+            f"{'keep_float' if keep_float else 'method'} is for int8 files: give calibration data"
+        )
+    target = _check_target(Path(out), model)
     graph = pipeline.declutter(import_model(model, input_shapes=input_shapes))
     data = None
     if calibration is not None:
@@ -88,7 +95,7 @@ def convert(
     blob = write(lowered, meta=meta, preprocess=prep, goldens=goldens)
     with load(blob, threads=1) as check:
         arena = check.arena_bytes
-    _write_whole(Path(out), blob)
+    _write_whole(target, blob)
     return _report(model, Path(out), blob, lowered, arena, errors, kept, data, method)
 
 
@@ -137,7 +144,7 @@ def _meta(model: Any, labels: Optional[Sequence[str]]) -> Dict[str, str]:
     meta = {"producer": f"edgecv {__version__}", "source": _source_name(model)}
     if labels is not None:
         if any("\n" in label for label in labels):
-            raise ValueError("a label holds a line break")
+            raise InputError("a label holds a line break")
         meta["labels"] = "\n".join(labels)
     return meta
 
@@ -150,6 +157,17 @@ def _source_bytes(model: Any) -> int:
     if isinstance(model, (str, os.PathLike)):
         return os.path.getsize(model)
     return len(model) if isinstance(model, bytes) else int(model.ByteSize())
+
+
+def _check_target(out: Path, model: Any) -> Path:
+    """The file to write, behind symbolic links; refuses what a rename would destroy."""
+    target = Path(os.path.realpath(out))
+    if target.exists() and not target.is_file():
+        raise Error(f"{out}: is a folder or a device, give the name of a file to write")
+    same = isinstance(model, (str, os.PathLike)) and os.path.exists(model) and target.exists()
+    if same and os.path.samefile(target, model):
+        raise Error(f"{out}: is the model itself, give another name for the .ecv file")
+    return target
 
 
 def _write_whole(path: Path, blob: bytes) -> None:

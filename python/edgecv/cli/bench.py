@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
     """Measures and prints."""
     import edgecv
 
-    if args.runs < 1 or args.warmup < 0 or args.think < 0:
-        raise Error("--runs takes a number of at least 1, --warmup and --think of at least 0")
+    if args.runs < 1 or args.warmup < 0 or not 0 <= args.think <= 60_000:
+        raise Error("--runs takes at least 1, --warmup at least 0, --think 0 to 60000 ms")
     start = time.perf_counter()
     with edgecv.load(args.model, threads=args.threads, isa=args.isa) as model:
         load_ms = (time.perf_counter() - start) * 1e3

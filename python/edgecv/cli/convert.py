@@ -4,9 +4,10 @@ With --calibrate the file is int8: give a folder of pictures that look like what
 (64 or more), or a .npz/.npy file with samples along axis 0. Without it the file is fp32.
 
 examples:
-  edgecv convert m.onnx -o m.ecv --calibrate photos/ --preprocess
-  resize=256,crop=224,mean=127,std=128 edgecv convert m.onnx -o m.ecv --calibrate samples.npz
-  --method mse --keep-float Softmax --keep-float 'head/*'
+  edgecv convert m.onnx -o m.ecv --calibrate photos/ \\
+      --preprocess resize=256,crop=224,mean=127,std=128
+  edgecv convert m.onnx -o m.ecv --calibrate samples.npz --method mse \\
+      --keep-float Softmax --keep-float 'head/*'
 """
 
 from __future__ import annotations
@@ -78,9 +79,12 @@ def parse_shapes(texts: List[str]) -> Dict[str, List[int]]:
 def read_labels(path: str) -> List[str]:
     """Class names, one a line."""
     try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
+        labels = Path(path).read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
     except (OSError, UnicodeDecodeError) as cause:
         raise Error(f"{path}: cannot read the labels ({cause})") from cause
+    if labels == [""]:
+        raise Error(f"{path}: holds no class names")
+    return labels
 
 
 def run(args: argparse.Namespace) -> int:

@@ -94,7 +94,7 @@ class Score:
                 self.won += right and not before
 
 
-def _reference(path: str, input_name: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
+def _reference(path: str) -> Callable[[NDArray[Any]], NDArray[Any]]:
     import onnx
     import onnxruntime
 
@@ -110,8 +110,20 @@ def _reference(path: str, input_name: str) -> Callable[[NDArray[Any]], NDArray[A
     except Exception as cause:
         reason = (str(cause).splitlines() or [type(cause).__name__])[0]
         raise Error(f"{path}: onnxruntime cannot load it ({reason})") from cause
-    name = session.get_inputs()[0].name
-    return lambda x: np.asarray(session.run(None, {name: x})[0])
+    names = [port.name for port in session.get_inputs()]
+    if len(names) != 1:
+        raise Error(f"{path}: the model to compare with takes one picture, not {len(names)} inputs")
+
+    def scores(x: NDArray[Any]) -> NDArray[Any]:
+        try:
+            return np.asarray(session.run(None, {names[0]: x})[0])
+        except Exception as cause:
+            reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+            raise Error(
+                f"{path}: does not take the pictures of the .ecv file ({reason})"
+            ) from cause
+
+    return scores
 
 
 def _pictures(folder: str, truth: Optional[Dict[str, FrozenSet[int]]]) -> List[Tuple[Path, Labels]]:
@@ -137,13 +149,22 @@ def run(args: argparse.Namespace) -> int:
     if truth is None and args.against is None:
         raise Error("nothing to compare with: give --labels, --against or both")
     pictures = _pictures(args.images, truth)
+    if not pictures:
+        raise Error(f"{args.labels}: the file names no picture")
     score = Score()
     with edgecv.load(args.model, threads=args.threads) as model, console.Progress() as progress:
-        reference = _reference(args.against, model.inputs[0].name) if args.against else None
+        reference = _reference(args.against) if args.against else None
         for done, (path, accepted) in enumerate(pictures, 1):
             image = read_image(path)
             scores = next(iter(model.run_image(image).values()))
             expected = reference(model.preprocess_image(image)) if reference else None
+            if expected is not None and expected.size != scores.size:
+                raise Error(
+                    f"{args.against}: gives {expected.size} scores, the .ecv file {scores.size}"
+                )
+            wrong = [c for c in accepted or () if not 0 <= c < scores.size]
+            if wrong:
+                raise Error(f"{path.name}: class {wrong[0]} is none of the {scores.size} scores")
             score.count(scores, accepted, expected)
             progress("evaluate", done, len(pictures))
     if args.json:

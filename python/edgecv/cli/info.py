@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import Any, Dict, List
 
 from edgecv.cli import console
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
         "cpu": _core.cpu_name(),
         "threads": _core.available_threads(),
         "instruction sets": ", ".join(
-            f"{name} ({'yes' if present else 'not on this CPU'})" for name, present in isas.items()
+            f"{name} ({'yes' if present else 'no kernels in this build, or not on this CPU'})"
+            for name, present in isas.items()
         ),
     }
     if args.json:
@@ -53,17 +55,23 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for what, value in facts.items():
         print(f"{what:<18}{value}")
+    forced = os.environ.get("EDGECV_FORCE_ISA")
+    if forced:
+        print(f"{'forced':<18}{forced} (EDGECV_FORCE_ISA)")
+    allowed = list(isas)[: list(isas).index(forced) + 1] if forced in isas else list(isas)
     rows = []
     taken = set()
     for kernel in kernels:
         runnable = isas.get(kernel["isa"], False)
         if not runnable:
             why = "needs " + kernel["isa"]
+        elif kernel["isa"] not in allowed:
+            why = "excluded by EDGECV_FORCE_ISA"
         elif kernel["family"] in taken:
             why = "when no kernel above takes the layer"
         else:
             why = "first choice"
-        if runnable:
+        if runnable and kernel["isa"] in allowed:
             taken.add(kernel["family"])
         row = (kernel["family"], kernel["name"], why)
         rows.append((*row, used.get(kernel["name"], "")) if args.model else row)

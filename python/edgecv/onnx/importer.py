@@ -72,9 +72,9 @@ def _input_shapes(
         tensor = item.type.tensor_type
         if item.name in wanted:
             shape = tuple(int(dim) for dim in wanted[item.name])
-            if any(dim < 1 for dim in shape):
+            if any(not 1 <= dim < 2**31 for dim in shape):
                 raise UnsupportedModelError(
-                    f"input_shapes[{item.name!r}] is {list(shape)}; every dim must be at least 1"
+                    f"input_shapes[{item.name!r}] is {list(shape)}; every dim must be 1 to 2^31 - 1"
                 )
             result[item.name] = shape
             continue

@@ -58,9 +58,11 @@ def calibrate(
     Raises CalibrationError when an activation becomes NaN or infinite, naming it.
     """
     if method not in METHODS:
-        raise ValueError(
+        raise CalibrationError(
             f"unknown calibration method {method!r}: choose one of {', '.join(METHODS)}"
         )
+    if not 50.0 < percent <= 100.0:
+        raise CalibrationError(f"percent is {percent}: it takes more than 50, at most 100")
     observer = _Observer(graph)
     statistics: Dict[str, Statistics] = {}
     passes = 2 if needs_histogram(method) else 1

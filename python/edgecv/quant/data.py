@@ -41,6 +41,11 @@ class CalibrationSet:
             self._open(Path(source))
         elif isinstance(source, np.ndarray):
             self._add(source, "the array")
+        elif not isinstance(source, Iterable):
+            raise CalibrationError(
+                "calibration data are a folder, a .npz or .npy file or arrays, "
+                f"not {type(source).__name__}"
+            )
         else:
             for i, item in enumerate(source):
                 self._add(item, f"item {i}")

@@ -7,6 +7,7 @@ from typing import Dict, Iterable, Sequence, Set
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node
+from edgecv.graph.ops.unary import NAMES
 
 # Ops whose output is their input's values moved: input and output share scale and zero point.
 MOVES = frozenset({"Reshape", "Transpose", "Slice", "Pad", "MaxPool2d", "Resize2d", "Concat"})
@@ -33,6 +34,10 @@ ALIASES: Dict[str, Sequence[str]] = {
     "GlobalAveragePool": ("ReduceMean",),
     "LayerNormalization": ("LayerNorm",),
     "Resize": ("Resize2d",),
+    "Split": ("Slice",),
+    "Flatten": ("Reshape",),
+    "Squeeze": ("Reshape",),
+    "Unsqueeze": ("Reshape",),
 }
 
 
@@ -43,6 +48,13 @@ def has_int8_form(graph: Graph, node: Node) -> bool:
     return node.op in INT8_OPS and all(
         graph.values[name].dtype == "f32" for name in node.inputs[:1] if name
     )
+
+
+def _is_function(node: Node, op: str) -> bool:
+    """Whether a Unary is what ONNX calls ``op``: HardSwish is hard_swish, Gelu either form."""
+    function = NAMES[node.attrs["function"]]
+    wanted = op.lower().replace("_", "")
+    return wanted in (function.replace("_", ""), function.split("_tanh")[0])
 
 
 def float_nodes(graph: Graph, keep_float: Iterable[str]) -> Set[str]:
@@ -60,8 +72,8 @@ def float_nodes(graph: Graph, keep_float: Iterable[str]) -> Set[str]:
             node.name
             for node in graph.nodes
             if node.op in ops
-            or fnmatchcase(node.name, rule)
-            or any(fnmatchcase(output, rule) for output in node.outputs)
+            or (node.op == "Unary" and _is_function(node, rule))
+            or any(rule == name or fnmatchcase(name, rule) for name in [node.name, *node.outputs])
         }
         if not matched:
             known = ", ".join(sorted({node.op for node in graph.nodes}))

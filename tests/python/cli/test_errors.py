@@ -155,3 +155,69 @@ def test_commands_on_a_file_that_is_no_model(
     message = capsys.readouterr().err
     assert one_line(message)
     assert "bad.ecv" in message
+
+
+def test_the_model_itself_is_never_overwritten(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = model.read_bytes()
+    for out in (model, model.parent):
+        assert main(["convert", str(model), "-o", str(out)]) == 2
+        assert one_line(capsys.readouterr().err)
+    assert model.read_bytes() == data
+
+
+def test_options_that_would_be_ignored_or_make_no_sense(
+    tmp_path: Path, model: Path, refused: Callable[..., str]
+) -> None:
+    np.save(tmp_path / "good.npy", np.ones((4, 3, 8, 8), np.float32))
+    good = ("--calibrate", tmp_path / "good.npy")
+    assert "calibration" in refused(model, "--keep-float", "Conv")
+    assert "calibration" in refused(model, "--method", "kl")
+    assert "percent" in refused(model, *good, "--method", "percentile", "--percent", "150")
+    assert "percent" in refused(model, *good, "--method", "percentile", "--percent", "nan")
+    (tmp_path / "labels.txt").write_text("")
+    assert "class names" in refused(model, *good, "--labels", tmp_path / "labels.txt")
+
+
+@pytest.mark.parametrize(
+    ("labels", "against", "words"),
+    [
+        ("# nothing\n", False, "no picture"),
+        ("a.png\t999\n", False, "999"),
+        ("a.png\t1\n", True, "scores"),
+    ],
+)
+def test_eval_tells_what_does_not_fit(
+    labels: str,
+    against: bool,
+    words: str,
+    tmp_path: Path,
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from PIL import Image
+
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "truth.tsv").write_text(labels)
+    out = tmp_path / "m.ecv"
+    assert main(["convert", str(model), "-o", str(out), "--preprocess", "resize=8x8"]) == 0
+    other = tmp_path / "other.onnx"
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    node = helper.make_node("GlobalAveragePool", ["x"], ["y"])
+    graph = helper.make_graph([node], "net", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), str(other))
+    capsys.readouterr()
+    arguments = [
+        "eval",
+        str(out),
+        "--images",
+        str(tmp_path),
+        "--labels",
+        str(tmp_path / "truth.tsv"),
+    ]
+    assert main(arguments + (["--against", str(other)] if against else [])) == 2
+    message = capsys.readouterr().err
+    assert one_line(message)
+    assert words in message

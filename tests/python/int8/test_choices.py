@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from graph.onnx_models import Builder
 from int8.checks import check_int8, samples
+from onnx import TensorProto, helper
 
+import edgecv
 from edgecv.convert import convert
 from edgecv.errors import UnsupportedModelError
 
@@ -57,3 +59,33 @@ def test_a_dead_activation_converts(tmp_path: Path) -> None:
     dead = b.op("Relu", b.op("Conv", x, b.const(np.zeros((4, 3, 1, 1))), b.const([-1.0] * 4)))
     y = b.op("Add", b.op("Conv", x, b.weights(4, 3, 1, 1)), dead)
     check_int8(b.model(y), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("op", "rule"),
+    [("Sigmoid", "Sigmoid"), ("HardSwish", "HardSwish"), ("Tanh", "Tanh"), ("Sigmoid", "l[0]")],
+)
+def test_an_activation_is_kept_in_float_by_its_onnx_name(
+    op: str, rule: str, tmp_path: Path
+) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"], name="relu"),
+        helper.make_node(op, ["r"], ["y"], name="l[0]"),
+    ]
+    graph = helper.make_graph(nodes, "net", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)])
+    data = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    report = edgecv.convert(model, tmp_path / "m.ecv", data, keep_float=[rule])
+    assert report.float_layers == ["l[0]"]
+
+
+def test_a_float_model_whose_noise_is_not_finite_has_no_goldens(tmp_path: Path) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64])
+    graph = helper.make_graph([helper.make_node("Log", ["x"], ["y"])], "net", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)])
+    edgecv.convert(model, tmp_path / "m.ecv")
+    with edgecv.load(tmp_path / "m.ecv") as loaded:
+        assert loaded.verify().goldens == 0

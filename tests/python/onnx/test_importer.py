@@ -199,7 +199,7 @@ def test_given_shapes_replace_declared_ones() -> None:
     ("shapes", "reason"),
     [
         ({"y": (1, 3, 8, 8)}, "input_shapes names 'y'; the model's inputs are x0"),
-        ({"x0": (1, 3, 0, 8)}, "every dim must be at least 1"),
+        ({"x0": (1, 3, 0, 8)}, "every dim must be 1 to 2"),
     ],
 )
 def test_wrong_input_shapes(shapes: dict[str, tuple[int, ...]], reason: str) -> None:

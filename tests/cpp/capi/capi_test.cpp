@@ -287,6 +287,19 @@ TEST(loads_from_memory_and_descriptor) {
   options.max_arena_bytes = 64;
   CHECK_EQ(edgecv_model_load_memory(bytes, n, &options, &model, nullptr), EDGECV_STATUS_LIMIT);
   options.max_arena_bytes = 0;
+  options.threads = 2;
+  REQUIRE_EQ(edgecv_model_load_memory(bytes, n, &options, &model, nullptr), EDGECV_STATUS_OK);
+  edgecv_model_info info;
+  std::memset(&info, 0, sizeof(info));
+  info.size = sizeof(info);
+  REQUIRE_EQ(edgecv_model_get_info(model, &info, nullptr), EDGECV_STATUS_OK);
+  edgecv_model_destroy(model);
+  if (info.scratch_bytes != 0) {  // scratch of all threads counts, too
+    options.max_arena_bytes = info.arena_bytes + info.scratch_bytes - 1;
+    CHECK_EQ(edgecv_model_load_memory(bytes, n, &options, &model, nullptr), EDGECV_STATUS_LIMIT);
+    options.max_arena_bytes = 0;
+  }
+  options.threads = 0;
   options.max_file_bytes = 64;
   CHECK_EQ(edgecv_model_load_memory(bytes, n, &options, &model, nullptr), EDGECV_STATUS_LIMIT);
   options.max_file_bytes = 0;

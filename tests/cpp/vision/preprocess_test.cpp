@@ -138,6 +138,22 @@ TEST(the_rounding_mode_of_the_caller_does_not_matter) {
   }
 }
 
+#if defined(__x86_64__)
+// SSE's own control register, which fegetround of some C libraries does not look at: rounding up,
+// flush to zero, denormals are zero.
+TEST(the_sse_modes_of_the_caller_do_not_matter) {
+  const uint64_t want = digest_of_everything();
+  const unsigned saved = __builtin_ia32_stmxcsr();
+  const unsigned changed = saved | 0x4000u | 0x8000u | 0x0040u;
+  __builtin_ia32_ldmxcsr(changed);
+  const uint64_t got = digest_of_everything();
+  const unsigned after = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(saved);
+  CHECK_EQ(after & 0xFFC0u, changed & 0xFFC0u);
+  CHECK_EQ(got, want);
+}
+#endif
+
 TEST(geometry) {
   struct Case {
     PreprocessSpec spec;

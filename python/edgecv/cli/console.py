@@ -23,6 +23,8 @@ def table(
     console = _rich_console() if sys.stdout.isatty() else None
     if console is None:
         _plain_table(title, header, rows, right)
+        if sys.stdout.isatty():
+            print("(for drawn tables: pip install 'edgecv[image]')", file=sys.stderr)
         return
     from rich.markup import escape
     from rich.table import Table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import edgecv
+from edgecv.cli import console
 from edgecv.cli.main import COMMANDS, main
 
 
@@ -159,3 +161,15 @@ def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         main([command, "--help"])
     assert info.value.code == 0
     assert f"edgecv {command}" in capsys.readouterr().out.split("usage:")[1]
+
+
+def test_a_terminal_without_rich_gets_a_plain_table_and_one_hint(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    console.table("t", ("name", "n"), [("a", 1), ("bb", 22)], right=(1,))
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == ["t", "name   n", "a      1", "bb    22"]
+    assert captured.err.count("\n") == 1
+    assert "edgecv[image]" in captured.err

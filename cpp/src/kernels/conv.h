@@ -31,8 +31,9 @@ struct ConvProblem {
   const void* bias;               // s32 (never null) or f32 (null: zeros)
   const float* multiplier;        // s8: [out_c]
   int32_t in_zero_point, out_zero_point;
-  int32_t lo, hi;    // s8 clamp
-  float lo_f, hi_f;  // f32 clamp
+  int32_t lo, hi;        // s8 clamp
+  int32_t in_lo, in_hi;  // s8: proven to hold every value of x and in_zero_point (runtime/bounds.h)
+  float lo_f, hi_f;      // f32 clamp
 };
 
 }  // namespace edgecv::kernels

@@ -67,6 +67,11 @@ struct Operands {
 // once with disjoint ranges and one scratch each. Results must not depend on the split. Nothing
 // outside the inputs' and output's elements is read or written. run() returns 0, or kNanFound
 // (Quantize).
+//
+// A chain (runtime/chain.h) runs a stripe of output rows at a time: the same problem with other
+// batch, in_h, out_h, pad_top, in_stride and out_stride, and with the packed weights of the whole
+// one. So supports(), packed_bytes() and pack() must not look at those six, and run() must start
+// cheaply.
 constexpr int kNanFound = 1;
 
 struct Kernel {
@@ -81,6 +86,9 @@ struct Kernel {
   int64_t (*work_items)(const void* problem);       // >= 1
   int (*run)(const void* problem, const Operands& operands, int64_t begin, int64_t end,
              void* scratch);
+  // About how many ns the whole problem takes on one thread of a 3 GHz core of this ISA, to rank
+  // rows against each other; null: the row ranks by its line in kernel_list.inc alone.
+  double (*cost)(const void* problem) = nullptr;
 };
 
 }  // namespace edgecv::kernels

@@ -35,11 +35,18 @@ const Kernel& kernel_at(size_t index) { return *kTable[index]; }
 const char* family_name(Family family) { return kFamilyNames[static_cast<size_t>(family)]; }
 
 const Kernel* choose_kernel(Family family, const void* problem, uint32_t isa_mask) {
+  const Kernel* best = nullptr;
+  double best_cost = 0;
   for (const Kernel* kernel : kTable) {
     if (kernel->family != family || (kernel->needs & ~isa_mask) != 0) continue;
-    if (kernel->supports == nullptr || kernel->supports(problem)) return kernel;
+    if (best != nullptr && (best->cost == nullptr || kernel->cost == nullptr)) continue;
+    if (kernel->supports != nullptr && !kernel->supports(problem)) continue;
+    const double cost = kernel->cost != nullptr ? kernel->cost(problem) : 0;
+    if (best != nullptr && cost >= best_cost) continue;
+    best = kernel;
+    best_cost = cost;
   }
-  return nullptr;
+  return best;
 }
 
 }  // namespace edgecv::kernels

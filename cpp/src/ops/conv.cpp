@@ -19,6 +19,8 @@ void set_constants(const Lowering& lowering, int clamp_int, ConvProblem* p) {
     p->out_zero_point = lowering.out().zero_point;
     p->lo = op.ints[clamp_int];
     p->hi = op.ints[clamp_int + 1];
+    p->in_lo = -128;
+    p->in_hi = 127;
   } else {
     p->lo_f = op.floats[0];
     p->hi_f = op.floats[1];

@@ -199,6 +199,8 @@ inline edgecv::kernels::ConvProblem conv_problem(edgecv::kernels::Family family,
   p.groups = s.groups;
   p.in_stride = s.in_c + s.in_gap;
   p.out_stride = s.out_c + s.out_gap;
+  p.in_lo = -128;
+  p.in_hi = 127;
   return p;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtime/arena.h"
+#include "runtime/bounds.h"
 #include "runtime/thread_pool.h"
 
 namespace edgecv::runtime {
@@ -66,9 +67,13 @@ class Planner {
     }
     plan_.first_step[model_.ops.size()] = static_cast<uint32_t>(calls.size());
     if (!plan_.steps.resize(calls.size())) return no_memory();
+    Array<Bounds> bounds(allocator_);
+    EDGECV_TRY(find_bounds(model_, {calls.data(), calls.size()}, {root_.data(), root_.size()},
+                           &bounds, error_));
     uint32_t op = 0;
     for (uint32_t i = 0; i < calls.size(); ++i) {
       while (plan_.first_step[op + 1] <= i) ++op;
+      set_input_bounds(bounds, &calls[i]);
       plan_.steps[i].op = op;
       plan_.steps[i].call = calls[i];
       plan_.macs += static_cast<uint64_t>(calls[i].macs);

@@ -83,9 +83,10 @@ def test_random_damage(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(GOLDEN))
-def test_every_bit_flip(name: str) -> None:
+def test_bit_flips(name: str) -> None:
+    """Some 3,000 of a file's bits, every place within a byte; the C++ tests flip them all."""
     whole = load(name)
-    for bit in range(8 * len(whole)):
+    for bit in range(0, 8 * len(whole), max(1, len(whole) // 3_000 * 8) | 1):
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
         both(repair(bytes(flipped)))

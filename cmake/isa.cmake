@@ -8,6 +8,7 @@
 #        folder        architectures    compile flags (spaces between them)
 set(EDGECV_ISA_TABLE
         "reference   | any            | "
+        "sse41       | x86_64         | -msse4.1"
         "avx2        | x86_64         | -mavx2"
 )
 

@@ -20,17 +20,18 @@ namespace {
 struct NamedIsa {
   const char* name;
   uint32_t bits;
+  uint32_t optional;  // used where the CPU has them
 };
 
 const NamedIsa kIsas[] = {
-    {"reference", kIsaBaseline},
-    {"sse41", kIsaSse41},
-    {"avx2", kIsaSse41 | kIsaAvx2},
-    {"avx_vnni", kIsaSse41 | kIsaAvx2 | kIsaAvxVnni},
-    {"avx512_vnni", kIsaSse41 | kIsaAvx2 | kIsaAvx512Vnni},
-    {"neon", kIsaNeon},
-    {"neon_dotprod", kIsaNeon | kIsaNeonDotprod},
-    {"neon_i8mm", kIsaNeon | kIsaNeonDotprod | kIsaNeonI8mm},
+    {"reference", kIsaBaseline, 0},
+    {"sse41", kIsaSse41, 0},
+    {"avx2", kIsaSse41 | kIsaAvx2, kIsaFma},
+    {"avxvnni", kIsaSse41 | kIsaAvx2 | kIsaAvxVnni, kIsaFma},
+    {"avx512vnni", kIsaSse41 | kIsaAvx2 | kIsaAvx512Vnni, kIsaFma},
+    {"neon", kIsaNeon, 0},
+    {"neon_dotprod", kIsaNeon | kIsaNeonDotprod, 0},
+    {"neon_i8mm", kIsaNeon | kIsaNeonDotprod | kIsaNeonI8mm, 0},
 };
 constexpr size_t kIsaCount = sizeof(kIsas) / sizeof(kIsas[0]);
 
@@ -62,7 +63,8 @@ uint32_t detect_isa_bits() {
   uint32_t a, b, c, d;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return kIsaBaseline;
   uint32_t bits = kIsaBaseline;
-  if (bit(c, 19)) bits |= kIsaSse41;
+  if (bit(c, 9) && bit(c, 19)) bits |= kIsaSse41;  // and SSSE3, which it includes
+  const bool fma = bit(c, 12);
   const bool os_saves = bit(c, 27);  // OSXSAVE
   const uint32_t saved = os_saves ? saved_registers() : 0;
   constexpr uint32_t kSavesYmm = 0x06;
@@ -72,6 +74,7 @@ uint32_t detect_isa_bits() {
   if (!avx || __get_cpuid_count(7, 0, &a, &b7, &c7, &d) == 0 || !bit(b7, 5)) return bits;
   const uint32_t sub_leaves = a;
   bits |= kIsaAvx2;
+  if (fma) bits |= kIsaFma;
   if (sub_leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && bit(a, 4))
     bits |= kIsaAvxVnni;
   // AVX512F, BW, VL: what kernels for VNNI need besides it.
@@ -130,7 +133,7 @@ Status isa_mask_for(const char* name, uint32_t available, uint32_t* mask, Error*
     if (!has_kernels(name)) {
       return fail(error, Status::kInvalidArgument, "this build has no %s kernels", name);
     }
-    *mask = isa.bits;
+    *mask = isa.bits | (isa.optional & available);
     return Status::kOk;
   }
   return fail(error, Status::kInvalidArgument, "unknown instruction set '%.40s'", name);

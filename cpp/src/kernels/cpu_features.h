@@ -13,13 +13,14 @@ namespace edgecv::kernels {
 // registers.
 uint32_t detect_isa_bits();
 
-// The kernel folders of kernel.h's bits by name: "reference", "sse41", "avx2", "avx_vnni",
-// "avx512_vnni", "neon", "neon_dotprod", "neon_i8mm". `index` counts from 0; null beyond the last
+// The kernel folders of kernel.h's bits by name: "reference", "sse41", "avx2", "avxvnni",
+// "avx512vnni", "neon", "neon_dotprod", "neon_i8mm". `index` counts from 0; null beyond the last
 // one.
 const char* isa_name(size_t index);
 
 // The bits that kernels may use when `name` is forced (EDGECV_FORCE_ISA): those of that instruction
-// set and of all it includes. kInvalidArgument: a name that isa_name does not list, a CPU
+// set and of all it includes, and of FMA, which is no level of its own, from avx2 on where the CPU
+// has it. kInvalidArgument: a name that isa_name does not list, a CPU
 // (`available`, from detect_isa_bits) that lacks one of the bits, or a build without kernels of
 // that name.
 Status isa_mask_for(const char* name, uint32_t available, uint32_t* mask, Error* error);

@@ -17,6 +17,7 @@ enum IsaBits : uint32_t {
   kIsaAvx2 = 1u << 1,
   kIsaAvxVnni = 1u << 2,
   kIsaAvx512Vnni = 1u << 3,
+  kIsaFma = 1u << 4,
   kIsaNeon = 1u << 8,
   kIsaNeonDotprod = 1u << 9,
   kIsaNeonI8mm = 1u << 10,

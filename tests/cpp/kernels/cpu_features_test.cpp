@@ -22,6 +22,8 @@ TEST(detected_bits_are_consistent) {
   using namespace edgecv::kernels;
   CHECK_EQ((bits & kIsaSse41) != 0, __builtin_cpu_supports("sse4.1") != 0);
   CHECK_EQ((bits & kIsaAvx2) != 0, __builtin_cpu_supports("avx2") != 0);
+  CHECK_EQ((bits & kIsaFma) != 0,
+           __builtin_cpu_supports("fma") != 0 && __builtin_cpu_supports("avx2") != 0);
   if ((bits & (kIsaAvxVnni | kIsaAvx512Vnni)) != 0) CHECK((bits & kIsaAvx2) != 0);
   CHECK_EQ(bits & (kIsaNeon | kIsaNeonDotprod | kIsaNeonI8mm), 0u);
 #endif
@@ -41,7 +43,7 @@ TEST(names_are_known) {
     all += std::string(edgecv::kernels::isa_name(i)) + " ";
   }
   CHECK_EQ(all,
-           std::string("reference sse41 avx2 avx_vnni avx512_vnni neon neon_dotprod neon_i8mm "));
+           std::string("reference sse41 avx2 avxvnni avx512vnni neon neon_dotprod neon_i8mm "));
 }
 
 TEST(forced_reference_allows_nothing_else) {
@@ -50,6 +52,19 @@ TEST(forced_reference_allows_nothing_else) {
   CHECK_EQ(isa_mask_for("reference", detect_isa_bits(), &mask, &error), Status::kOk);
   CHECK_EQ(mask, 0u);
   CHECK_EQ(isa_mask_for("reference", 0, &mask, &error), Status::kOk);
+}
+
+// FMA is no level of its own: the AVX2 levels use it where the CPU has it, and sse41 never does.
+TEST(avx2_takes_fma_along) {
+  using namespace edgecv::kernels;
+  uint32_t mask = 0;
+  if (isa_mask_for("avx2", ~0u, &mask, nullptr) != Status::kOk) SKIP("needs AVX2 kernels");
+  CHECK_EQ(mask, kIsaSse41 | kIsaAvx2 | kIsaFma);
+  CHECK_EQ(isa_mask_for("avx2", kIsaSse41 | kIsaAvx2, &mask, nullptr), Status::kOk);
+  CHECK_EQ(mask, kIsaSse41 | kIsaAvx2);
+  CHECK_EQ(isa_mask_for("sse41", ~0u, &mask, nullptr), Status::kOk);
+  CHECK_EQ(mask, uint32_t{kIsaSse41});
+  CHECK_EQ(isa_mask_for("fma", ~0u, &mask, nullptr), Status::kInvalidArgument);
 }
 
 TEST(unknown_names_are_errors) {

@@ -63,7 +63,38 @@ inline Case draw_matmul_case(edgecv::kernels::Family family, Draw& draw) {
 
 // A box of elements between two dense tensors whose dims are at least the box: what slice (steps),
 // transpose (permuted strides), concat (an offset) and pad (an offset and a fill) amount to.
+// A channel shuffle: per pixel, `groups` runs become one, with gaps between the pixels.
+inline Case draw_shuffle_case(edgecv::kernels::Family family, Draw& draw) {
+  Case c;
+  c.family = family;
+  auto& p = c.make_problem<edgecv::kernels::MoveProblem>();
+  const int32_t groups = draw.int32(2, 5);
+  const int32_t channels = draw.pick({draw.int32(1, 40), draw.int32(40, 300), 16, 32, 58, 116});
+  const int32_t pixels = draw.pick({draw.int32(1, 9), draw.int32(1, 400)});
+  const int32_t run = groups * channels;
+  p.element_bytes = draw.pick({1, 1, 1, 4});
+  p.rank = 3;
+  const int32_t dims[3] = {pixels, channels, groups};
+  for (int32_t i = 0; i < 3; ++i) p.dims[i] = dims[i];
+  const int32_t in_pixel = run + draw.pick({0, 0, draw.int32(1, 70)});
+  const int32_t out_pixel = run + draw.pick({0, 0, draw.int32(1, 70)});
+  const int32_t in_stride[3] = {in_pixel, 1, channels}, out_stride[3] = {out_pixel, groups, 1};
+  for (int32_t i = 0; i < 3; ++i) {
+    p.in_stride[i] = int64_t{in_stride[i]} * p.element_bytes;
+    p.out_stride[i] = int64_t{out_stride[i]} * p.element_bytes;
+  }
+  const int64_t in_bytes = (int64_t{pixels - 1} * in_pixel + run) * p.element_bytes;
+  p.out_bytes = (int64_t{pixels - 1} * out_pixel + run) * p.element_bytes;
+  c.operations = p.out_bytes;
+  c.add_input(make_s8(draw, in_bytes, Pattern::kRandom, 0));
+  c.set_dense_output<int8_t>(p.out_bytes);
+  c.text = "shuffle " + dims_text(p.dims, p.rank) + " of " + std::to_string(p.element_bytes) +
+           " bytes, pixels " + std::to_string(in_pixel) + " and " + std::to_string(out_pixel);
+  return c;
+}
+
 inline Case draw_move_case(edgecv::kernels::Family family, Draw& draw) {
+  if (draw.one_in(4)) return draw_shuffle_case(family, draw);
   Case c;
   c.family = family;
   auto& p = c.make_problem<edgecv::kernels::MoveProblem>();

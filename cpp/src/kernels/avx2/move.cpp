@@ -16,10 +16,14 @@ struct MovePlan {
   int32_t rank;  // of the loops around a run
   int64_t dims[9], in[9], out[9];
   int64_t run, last_run;  // bytes; last_run: of the last piece of a split run
-  // Transpose: dims[rank - 2] is contiguous in the input, dims[rank - 1] in the output.
-  bool transpose;
+  // Transpose: dims[rank - 2] is contiguous in the input, dims[rank - 1] in the output. Interleave:
+  // a transpose whose output is one run, that of few input runs (channel shuffle, planes to
+  // pixels).
+  bool transpose, interleave;
   int64_t items, item_rows;
 };
+
+constexpr int64_t kMostInterleaved = 4;
 
 void drop_dim(MovePlan* plan, int32_t index) {
   --plan->rank;
@@ -79,13 +83,32 @@ MovePlan plan_move(const MoveProblem& p) {
     if (plan.in[i] == plan.run && plan.dims[i] > 1) in_dim = i;
     if (out_dim < 0 || plan.out[i] < plan.out[out_dim]) out_dim = i;
   }
+  plan.interleave = false;
   plan.transpose =
       plan.run == 1 && in_dim >= 0 && in_dim != out_dim && plan.out[out_dim] == plan.run;
   if (plan.transpose) {
     move_to_end(&plan, in_dim);
     move_to_end(&plan, out_dim > in_dim ? out_dim - 1 : out_dim);
+    const int64_t columns = plan.dims[plan.rank - 2], rows = plan.dims[plan.rank - 1];
+    plan.interleave = rows <= kMostInterleaved && plan.out[plan.rank - 2] == rows;
+    if (plan.interleave && columns * rows <= kRunPiece / 8) {  // an item: some of the outer loop
+      if (plan.rank == 2) {  // there is none: one of a single iteration
+        for (int32_t i = 2; i > 0; --i) {
+          plan.dims[i] = plan.dims[i - 1];
+          plan.in[i] = plan.in[i - 1];
+          plan.out[i] = plan.out[i - 1];
+        }
+        plan.rank = 3;
+        plan.dims[0] = 1;
+        plan.in[0] = plan.out[0] = 0;
+      }
+      plan.item_rows = max_of(1, kRunPiece / 4 / (columns * rows));
+      plan.items = outer_count(plan, 3) * div_up(plan.dims[plan.rank - 3], plan.item_rows);
+      return plan;
+    }
+    plan.interleave = false;
     plan.item_rows = 4 * kTile;
-    plan.items = outer_count(plan, 2) * div_up(plan.dims[plan.rank - 2], plan.item_rows);
+    plan.items = outer_count(plan, 2) * div_up(columns, plan.item_rows);
     return plan;
   }
   move_to_end(&plan, out_dim);
@@ -186,6 +209,53 @@ int64_t interleave3(uint8_t* out, const uint8_t* in, int64_t in_step, int64_t co
   return i;
 }
 
+// 16 columns of 2 or 4 input runs to one output run.
+template <int64_t kRows>
+EDGECV_INLINE void interleave16(uint8_t* out, const uint8_t* in, int64_t in_step) {
+  const __m128i a = load128(in), b = load128(in + in_step);
+  if constexpr (kRows == 2) {
+    store128(out, _mm_unpacklo_epi8(a, b));
+    store128(out + 16, _mm_unpackhi_epi8(a, b));
+  } else {
+    const __m128i c = load128(in + 2 * in_step), d = load128(in + 3 * in_step);
+    const __m128i ab0 = _mm_unpacklo_epi8(a, b), ab1 = _mm_unpackhi_epi8(a, b);
+    const __m128i cd0 = _mm_unpacklo_epi8(c, d), cd1 = _mm_unpackhi_epi8(c, d);
+    store128(out, _mm_unpacklo_epi16(ab0, cd0));
+    store128(out + 16, _mm_unpackhi_epi16(ab0, cd0));
+    store128(out + 32, _mm_unpacklo_epi16(ab1, cd1));
+    store128(out + 48, _mm_unpackhi_epi16(ab1, cd1));
+  }
+}
+
+// `count` columns of kRows input runs in_step apart to one run: out[kRows * c + r] = in[r][c].
+template <int64_t kRows>
+void interleave(uint8_t* out, const uint8_t* in, int64_t in_step, int64_t count) {
+  int64_t done = 0;
+  if constexpr (kRows == 3) {
+    done = interleave3(out, in, in_step, count);
+  } else if (count >= 16) {
+    for (; done + 16 <= count; done += 16)
+      interleave16<kRows>(out + kRows * done, in + done, in_step);
+    if (done < count)  // again some of those before: the same bytes
+      interleave16<kRows>(out + kRows * (count - 16), in + count - 16, in_step);
+    return;
+  }
+  for (; done < count; ++done) {
+    for (int64_t r = 0; r < kRows; ++r) out[kRows * done + r] = in[r * in_step + done];
+  }
+}
+
+// `count` iterations of the loop around the two innermost dims.
+void interleave_runs(const MovePlan& plan, uint8_t* out, const uint8_t* in, int64_t count) {
+  const int32_t outer = plan.rank - 3;
+  const int64_t in_step = plan.in[outer + 2], columns = plan.dims[outer + 1];
+  const auto run = plan.dims[outer + 2] == 2   ? interleave<2>
+                   : plan.dims[outer + 2] == 3 ? interleave<3>
+                                               : interleave<4>;
+  for (int64_t i = 0; i < count; ++i)
+    run(out + i * plan.out[outer], in + i * plan.in[outer], in_step, columns);
+}
+
 void transpose(uint8_t* out, int64_t out_step, const uint8_t* in, int64_t in_step, int64_t columns,
                int64_t rows) {
   int64_t done = 0;
@@ -222,7 +292,7 @@ int move_run(const void* problem, const Operands& operands, int64_t begin, int64
     end = plan.items;
   }
   y += p.out_offset;
-  const int32_t inner_dims = plan.transpose ? 2 : 1;
+  const int32_t inner_dims = plan.interleave ? 3 : plan.transpose ? 2 : 1;
   const int32_t split = plan.rank - inner_dims;  // the dim whose iterations items share
   const int64_t pieces = div_up(plan.dims[split], plan.item_rows);
   for (int64_t item = begin; item < end; ++item) {
@@ -230,6 +300,10 @@ int move_run(const void* problem, const Operands& operands, int64_t begin, int64
     const int64_t count = min_of(plan.item_rows, plan.dims[split] - first);
     int64_t in = first * plan.in[split], out = first * plan.out[split];
     locate(plan, inner_dims, item / pieces, &in, &out);
+    if (plan.interleave) {
+      interleave_runs(plan, y + out, x + in, count);
+      continue;
+    }
     if (plan.transpose) {
       transpose(y + out, plan.out[split], x + in, plan.in[split + 1], count, plan.dims[split + 1]);
       continue;

@@ -3,13 +3,15 @@
 # A row becomes an OBJECT library of its own when its folder holds sources and the target architecture is
 # listed ("any" matches all); the core and everything linking it then see EDGECV_HAVE_<FOLDER>=1.
 # Flags never reach another folder: only code behind the run-time CPU check is built with them. Flags are
-# exactly what the folder is named after: no -mfma in avx2, so that no contraction can change a bit.
+# exactly what the folder is named after: no -mfma in avx2, so that no contraction can change a bit of int8;
+# fma holds f32 families alone.
 #
 #        folder        architectures    compile flags (spaces between them)
 set(EDGECV_ISA_TABLE
         "reference   | any            | "
         "sse41       | x86_64         | -msse4.1"
         "avx2        | x86_64         | -mavx2"
+        "fma         | x86_64         | -mavx2 -mfma"
 )
 
 # edgecv_target_architecture(<out>): one spelling an architecture, from CMAKE_SYSTEM_PROCESSOR.

@@ -1,0 +1,20 @@
+#include "kernels/sse41/simd.h"
+// The vocabulary above comes before the code written in it.
+#include "kernels/x86/conv_winograd.h"
+
+namespace edgecv::kernels::sse41 {
+
+extern const Kernel conv_s8_winograd_3x3_4x12 = {
+    "conv_s8_winograd_3x3_4x12__sse41",
+    EDGECV_ISA_NAME,
+    Family::kConvS8,
+    kIsaNeeds,
+    winograd_supports,
+    winograd_packed_bytes,
+    winograd_pack,
+    winograd_scratch_bytes,
+    winograd_items,
+    winograd_run,
+};
+
+}  // namespace edgecv::kernels::sse41

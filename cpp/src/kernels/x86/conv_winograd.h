@@ -1,0 +1,399 @@
+// Dense 3x3 s8 convolution, stride 1, as integer Winograd F(2x2, 3x3): 16 products an output tile
+// of 2x2 pixels instead of 36, and exact.
+//
+//   V = B^T x B     4x4 pixels of input, s8 grows to 10 bits
+//   U = G g G^T     with G twice the usual one, so that it is integer and U four times the usual:
+//   12
+//                   bits, made when packing
+//   M = sum over input channels of U * V, element by element: 16 matrix products of tiles x
+//   channels y = (A^T M A) / 4 + bias, requantized
+//
+// Sums wrap modulo 2^32; A^T M A is four times the convolution, which is below 2^31 (supports), so
+// the division is exact. The zero point is folded into the bias, and pixels outside the image are
+// zero_point, as in the direct form.
+//
+// A work item is one panel of output channels for a block of tiles. A block's V is made once and
+// stays in L2; the panel's U of one of the 16 elements stays in L1 while the block's tiles pass.
+#ifndef EDGECV_KERNELS_X86_CONV_WINOGRAD_H_
+#define EDGECV_KERNELS_X86_CONV_WINOGRAD_H_
+
+#include "kernels/conv.h"
+
+namespace edgecv::kernels::EDGECV_ISA {
+namespace {
+
+constexpr int64_t kElements = 16;           // of a transformed tile
+constexpr int64_t kBlockBytes = 192 << 10;  // of V
+constexpr int64_t kMaxVectors = 3;          // of a panel
+constexpr int64_t kPanelColumns = kMaxVectors * kDwords;
+
+struct WinogradPlan {
+  int64_t depth;      // input channels, padded to whole vectors of s16
+  int64_t v_element;  // s16 from element to element of V; a tile has kElements of them
+  int64_t panels;
+  int64_t panel_bytes;  // of a whole panel
+  int64_t tiles_w, tiles_h, tiles;
+  int64_t block, blocks;  // tiles of a block
+};
+
+WinogradPlan plan_winograd(const ConvProblem& p) {
+  WinogradPlan plan;
+  plan.depth = round_up(p.in_c, 2);
+  // 32 bytes beyond a power of two, or neighbouring rows would compete for few cache sets.
+  plan.v_element = round_up(p.in_c, kWords) + 16;
+  plan.panels = div_up(p.out_c, kPanelColumns);
+  plan.panel_bytes = kPanelColumns * (8 + kElements * plan.depth * 2);
+  plan.tiles_w = div_up(p.out_w, 2);
+  plan.tiles_h = div_up(p.out_h, 2);
+  plan.tiles = p.batch * plan.tiles_h * plan.tiles_w;
+  const int64_t fit = min_of(96, max_of(16, kBlockBytes / (kElements * plan.v_element * 2)));
+  plan.blocks = div_up(plan.tiles, fit);
+  plan.block = min_of(fit, round_up(div_up(plan.tiles, plan.blocks), 4));
+  plan.blocks = div_up(plan.tiles, plan.block);
+  return plan;
+}
+
+// Vectors of panel i: the last one may be narrower.
+int64_t panel_width(const ConvProblem& p, int64_t i) {
+  return div_up(min_of(kPanelColumns, p.out_c - i * kPanelColumns), kDwords);
+}
+
+// One row or column of B^T d, or of its transpose.
+struct Four {
+  Vec v[4];
+};
+
+EDGECV_INLINE Four transform_input(Vec a, Vec b, Vec c, Vec d) {
+  return {{sub_s16(a, c), add_s16(b, c), sub_s16(c, b), sub_s16(b, d)}};
+}
+
+// A tile's 16 pixels, row by row, all of whose channels are transformed to kElements rows of V.
+struct InputTile {
+  const int8_t* pixels[16];
+};
+
+EDGECV_INLINE void transform_channels(const Vec (&x)[16], int16_t* out, int64_t element) {
+  Four rows[4];  // B^T d: rows[c].v[r]
+  unroll<4>([&](auto c) __attribute__((always_inline)) {
+    rows[c] = transform_input(x[c], x[4 + c], x[8 + c], x[12 + c]);
+  });
+  unroll<4>([&](auto r) __attribute__((always_inline)) {
+    const Four y = transform_input(rows[0].v[r], rows[1].v[r], rows[2].v[r], rows[3].v[r]);
+    unroll<4>([&](auto c)
+                  __attribute__((always_inline)) { store(out + (4 * r + c) * element, y.v[c]); });
+  });
+}
+
+void transform_tile(const InputTile& tile, int64_t channels, int16_t* out, int64_t element) {
+  int64_t c = 0;
+  for (; c + kWords <= channels; c += kWords) {
+    Vec x[16];
+    unroll<16>([&](auto i)
+                   __attribute__((always_inline)) { x[i] = load_s8_s16(tile.pixels[i] + c); });
+    transform_channels(x, out + c, element);
+  }
+  if (c < channels) {
+    Vec x[16];
+    unroll<16>([&](auto i) __attribute__((always_inline)) {
+      x[i] = widen_s8_s16(load_tail(tile.pixels[i] + c, channels - c));
+    });
+    transform_channels(x, out + c, element);
+  }
+}
+
+// Where a tile lies.
+struct TileAt {
+  int64_t n, y, x;  // image, first output row and column
+};
+
+TileAt locate_tile(const WinogradPlan& plan, int64_t index) {
+  const int64_t column = index % plan.tiles_w, row = index / plan.tiles_w;
+  return {row / plan.tiles_h, row % plan.tiles_h * 2, column * 2};
+}
+
+// The block's tiles to V; `outside` is a pixel of zero points.
+void transform_block(const ConvProblem& p, const WinogradPlan& plan, const int8_t* x, int64_t first,
+                     int64_t count, const int8_t* outside, int16_t* v) {
+  for (int64_t i = 0; i < count; ++i, v += kElements * plan.v_element) {
+    const TileAt at = locate_tile(plan, first + i);
+    InputTile tile;
+    for (int64_t r = 0; r < 4; ++r) {
+      const int64_t y = at.y + r - p.pad_top;
+      const bool row_inside = y >= 0 && y < p.in_h;
+      const int8_t* row = x + (at.n * p.in_h + (row_inside ? y : 0)) * p.in_w * p.in_stride;
+      for (int64_t c = 0; c < 4; ++c) {
+        const int64_t column = at.x + c - p.pad_left;
+        const bool inside = row_inside && column >= 0 && column < p.in_w;
+        tile.pixels[4 * r + c] = inside ? row + column * p.in_stride : outside;
+      }
+    }
+    transform_tile(tile, p.in_c, v, plan.v_element);
+  }
+}
+
+// One element's products of `groups` times kRows tiles with a panel.
+struct Product {
+  const int16_t* v;
+  int64_t v_tile;  // s16 from tile to tile
+  const int16_t* u;
+  int64_t pairs;
+  int32_t* m;
+  const int8_t* ahead;  // fetched into L2 while a group is computed
+  int64_t ahead_bytes;  // per group
+};
+
+constexpr int64_t kMTile = kElements * kPanelColumns;  // s32 of a tile's M
+
+template <int kRows, int kVectors>
+__attribute__((noinline)) void multiply(Product t, int64_t groups) {
+  for (; groups > 0; --groups, t.v += kRows * t.v_tile, t.m += kRows * kMTile) {
+    Vec acc[kRows][kVectors];
+    const int16_t* a[kRows];
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+      a[r] = t.v + r * t.v_tile;
+      unroll<kVectors>([&](auto i) __attribute__((always_inline)) { acc[r][i] = zero(); });
+    });
+    for (int64_t i = 0; i < t.ahead_bytes; i += 64) _mm_prefetch(t.ahead + i, _MM_HINT_T1);
+    t.ahead += t.ahead_bytes;
+    const int16_t* u = t.u;
+    for (int64_t k = 0; k < 2 * t.pairs; k += 2, u += 2 * kVectors * kDwords) {
+      Vec weights[kVectors];
+      unroll<kVectors>([&](auto i) __attribute__((always_inline)) {
+        weights[i] = load(u + 2 * kDwords * i);
+      });
+      unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+        const Vec pair = set1_s32(load_s32(a[r] + k));
+        unroll<kVectors>([&](auto i) __attribute__((always_inline)) {
+          add_to(acc[r][i], madd_s16(pair, weights[i]));
+        });
+      });
+    }
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+      unroll<kVectors>([&](auto i) __attribute__((always_inline)) {
+        store(t.m + r * kMTile + kDwords * i, acc[r][i]);
+      });
+    });
+  }
+}
+
+template <int kVectors>
+void multiply_block(Product t, int64_t tiles) {
+  multiply<4, kVectors>(t, tiles / 4);
+  t.v += tiles / 4 * 4 * t.v_tile;
+  t.m += tiles / 4 * 4 * kMTile;
+  t.ahead_bytes = 0;
+  unroll<3>([&](auto i) {
+    if (tiles % 4 == i + 1) multiply<i + 1, kVectors>(t, 1);
+  });
+}
+
+EDGECV_INLINE Vec sum3(Vec a, Vec b, Vec c) { return add_s32(add_s32(a, b), c); }
+EDGECV_INLINE Vec difference3(Vec a, Vec b, Vec c) { return sub_s32(sub_s32(a, b), c); }
+
+// The four pixels of kDwords channels, requantized: pixel i in bytes [i * kDwords, ...).
+EDGECV_INLINE Vec finish_vector(const int32_t* m, Vec bias, VecF multiplier, const Clamp& clamp) {
+  Vec top[4], bottom[4];  // A^T M
+  unroll<4>([&](auto c) __attribute__((always_inline)) {
+    const Vec m0 = load(m + c * kPanelColumns), m1 = load(m + (4 + c) * kPanelColumns);
+    const Vec m2 = load(m + (8 + c) * kPanelColumns), m3 = load(m + (12 + c) * kPanelColumns);
+    top[c] = sum3(m0, m1, m2);
+    bottom[c] = difference3(m1, m2, m3);
+  });
+  Vec y[4] = {sum3(top[0], top[1], top[2]), difference3(top[1], top[2], top[3]),
+              sum3(bottom[0], bottom[1], bottom[2]), difference3(bottom[1], bottom[2], bottom[3])};
+  unroll<4>([&](auto i) __attribute__((always_inline)) {
+    y[i] = scale_round(add_s32(shift_right_s32<2>(y[i]), bias), multiplier);
+  });
+  return clamp_bytes(pack_words(y[0], y[1], clamp), pack_words(y[2], y[3], clamp), clamp);
+}
+
+// Where a tile's four pixels go, and which of them exist.
+struct OutputTile {
+  int8_t* at[4];
+  bool exists[4];
+};
+
+EDGECV_INLINE void store_pixels(const OutputTile& t, int64_t column, Vec bytes) {
+  alignas(kVecBytes) int8_t all[kVecBytes];
+  store(all, bytes);
+  unroll<4>([&](auto i) __attribute__((always_inline)) {
+    if (t.exists[i]) store_quarter(t.at[i] + column, load_quarter(all + i * kDwords));
+  });
+}
+
+void store_some(const OutputTile& t, int64_t column, Vec bytes, int64_t count) {
+  alignas(kVecBytes) int8_t all[kVecBytes];
+  store(all, bytes);
+  for (int i = 0; i < 4; ++i) {
+    if (t.exists[i]) memcpy(t.at[i] + column, all + i * kDwords, static_cast<size_t>(count));
+  }
+}
+
+struct Finish {
+  const int32_t* m;
+  const int32_t* bias;
+  const float* multiplier;
+  int64_t columns;  // that exist
+};
+
+void finish_tile(const Finish& f, const OutputTile& tile, const Clamp& clamp) {
+  for (int64_t c = 0; c < f.columns; c += kDwords) {
+    const Vec bytes = finish_vector(f.m + c, load(f.bias + c), load_f32(f.multiplier + c), clamp);
+    if (f.columns - c >= kDwords) {
+      store_pixels(tile, c, bytes);
+    } else {
+      store_some(tile, c, bytes, f.columns - c);
+    }
+  }
+}
+
+const ConvProblem& as_conv(const void* problem) {
+  return *static_cast<const ConvProblem*>(problem);
+}
+
+bool winograd_supports(const void* problem) {
+  const ConvProblem& p = as_conv(problem);
+  // 4 * 9 * 128 * 127 * in_c stays below 2^31.
+  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 &&
+         p.dilation_h == 1 && p.dilation_w == 1 && p.groups == 1 && p.in_c >= 16 && p.out_c >= 16 &&
+         p.in_c <= 3600;
+}
+
+size_t winograd_packed_bytes(const void* problem) {
+  const WinogradPlan plan = plan_winograd(as_conv(problem));
+  const int64_t last = panel_width(as_conv(problem), plan.panels - 1);
+  return static_cast<size_t>((plan.panels - 1) * plan.panel_bytes +
+                             plan.panel_bytes / kMaxVectors * last);
+}
+
+void transform_row(int32_t g0, int32_t g1, int32_t g2, int32_t* out) {
+  out[0] = 2 * g0;
+  out[1] = g0 + g1 + g2;
+  out[2] = g0 - g1 + g2;
+  out[3] = 2 * g2;
+}
+
+// Panel: s32 bias[columns], f32 multiplier[columns], then for each element, for each pair of input
+// channels, for each column: s16 U[k], U[k + 1]. A narrow last panel has as many columns as it has
+// vectors of them.
+void pack_column(const ConvProblem& p, const WinogradPlan& plan, int64_t channel, int64_t column,
+                 int64_t width, int8_t* panel) {
+  const int8_t* w = static_cast<const int8_t*>(p.weights) + channel * 9 * p.in_c;
+  auto* u = reinterpret_cast<int16_t*>(panel + 8 * width);
+  uint32_t sum = 0;
+  for (int64_t k = 0; k < p.in_c; ++k) {
+    int32_t half[3][4], all[4];
+    for (int kh = 0; kh < 3; ++kh) {
+      const int8_t* row = w + 3 * kh * p.in_c + k;
+      const int32_t g0 = row[0], g1 = row[p.in_c], g2 = row[2 * p.in_c];
+      transform_row(g0, g1, g2, half[kh]);
+      sum += static_cast<uint32_t>(g0 + g1 + g2);
+    }
+    int16_t* out = u + (k / 2 * width + column) * 2 + k % 2;
+    const int64_t element = plan.depth * width;
+    for (int c = 0; c < 4; ++c) {
+      transform_row(half[0][c], half[1][c], half[2][c], all);
+      for (int r = 0; r < 4; ++r) out[(4 * r + c) * element] = static_cast<int16_t>(all[r]);
+    }
+  }
+  const uint32_t folded = static_cast<uint32_t>(static_cast<const int32_t*>(p.bias)[channel]) -
+                          sum * static_cast<uint32_t>(p.in_zero_point);
+  memcpy(panel + 4 * column, &folded, sizeof folded);
+  memcpy(panel + 4 * width + 4 * column, &p.multiplier[channel], sizeof(float));
+}
+
+void winograd_pack(const void* problem, void* packed) {
+  const ConvProblem& p = as_conv(problem);
+  const WinogradPlan plan = plan_winograd(p);
+  memset(packed, 0, winograd_packed_bytes(problem));
+  for (int64_t channel = 0; channel < p.out_c; ++channel) {
+    const int64_t panel = channel / kPanelColumns;
+    pack_column(p, plan, channel, channel % kPanelColumns, panel_width(p, panel) * kDwords,
+                static_cast<int8_t*>(packed) + panel * plan.panel_bytes);
+  }
+}
+
+// Scratch: V, M, a pixel of zero points.
+int64_t v_bytes(const WinogradPlan& plan) {
+  return round_up(plan.block * kElements * plan.v_element * 2, 64);
+}
+
+size_t winograd_scratch_bytes(const void* problem) {
+  const ConvProblem& p = as_conv(problem);
+  const WinogradPlan plan = plan_winograd(p);
+  return static_cast<size_t>(v_bytes(plan) + plan.block * kMTile * 4 + p.in_c);
+}
+
+int64_t winograd_items(const void* problem) {
+  const WinogradPlan plan = plan_winograd(as_conv(problem));
+  return plan.blocks * plan.panels;
+}
+
+void run_panel(const ConvProblem& p, const WinogradPlan& plan, int64_t panel, int64_t first,
+               int64_t count, const int16_t* v, int32_t* m, const int8_t* packed, int8_t* y) {
+  const int64_t vectors = panel_width(p, panel), width = vectors * kDwords;
+  const int8_t* bytes = packed + panel * plan.panel_bytes;
+  const int64_t element_bytes = plan.depth * width * 2;
+  Product product;
+  product.v_tile = kElements * plan.v_element;
+  product.pairs = plan.depth / 2;
+  product.ahead_bytes = count >= 4 ? round_up(div_up(element_bytes, count / 4), 64) : 0;
+  for (int64_t e = 0; e < kElements; ++e) {
+    product.v = v + e * plan.v_element;
+    product.u = reinterpret_cast<const int16_t*>(bytes + 8 * width + e * element_bytes);
+    product.m = m + e * kPanelColumns;
+    product.ahead = reinterpret_cast<const int8_t*>(product.u) + element_bytes;
+    if (vectors == 3) {
+      multiply_block<3>(product, count);
+    } else if (vectors == 2) {
+      multiply_block<2>(product, count);
+    } else {
+      multiply_block<1>(product, count);
+    }
+  }
+  const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
+  Finish finish;
+  finish.bias = reinterpret_cast<const int32_t*>(bytes);
+  finish.multiplier = reinterpret_cast<const float*>(bytes + 4 * width);
+  finish.columns = min_of(width, p.out_c - panel * kPanelColumns);
+  for (int64_t i = 0; i < count; ++i) {
+    const TileAt at = locate_tile(plan, first + i);
+    OutputTile tile;
+    for (int64_t pixel = 0; pixel < 4; ++pixel) {
+      const int64_t oh = at.y + pixel / 2, ow = at.x + pixel % 2;
+      tile.exists[pixel] = oh < p.out_h && ow < p.out_w;
+      tile.at[pixel] =
+          tile.exists[pixel] ? y + ((at.n * p.out_h + oh) * p.out_w + ow) * p.out_stride : y;
+    }
+    finish.m = m + i * kMTile;
+    finish_tile(finish, tile, clamp);
+  }
+}
+
+int winograd_run(const void* problem, const Operands& operands, int64_t begin, int64_t end,
+                 void* scratch) {
+  const ConvProblem& p = as_conv(problem);
+  const WinogradPlan plan = plan_winograd(p);
+  auto* v = static_cast<int16_t*>(scratch);
+  auto* m = reinterpret_cast<int32_t*>(static_cast<int8_t*>(scratch) + v_bytes(plan));
+  auto* outside = reinterpret_cast<int8_t*>(m + plan.block * kMTile);
+  memset(outside, p.in_zero_point, static_cast<size_t>(p.in_c));
+  int64_t transformed = -1;
+  for (int64_t item = begin; item < end; ++item) {
+    const int64_t panel = item % plan.panels, block = item / plan.panels;
+    const int64_t first = block * plan.block, count = min_of(plan.block, plan.tiles - first);
+    if (block != transformed) {
+      transform_block(p, plan, static_cast<const int8_t*>(operands.in[0]), first, count, outside,
+                      v);
+      transformed = block;
+    }
+    run_panel(p, plan, panel, first, count, v, m, static_cast<const int8_t*>(operands.packed),
+              static_cast<int8_t*>(operands.out) + panel * kPanelColumns);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace edgecv::kernels::EDGECV_ISA
+
+#endif  // EDGECV_KERNELS_X86_CONV_WINOGRAD_H_

@@ -15,6 +15,7 @@ extern const Kernel conv_s8_winograd_3x3_4x24 = {
     winograd_scratch_bytes,
     winograd_items,
     winograd_run,
+    winograd_cost,
 };
 
 }  // namespace edgecv::kernels::avx2

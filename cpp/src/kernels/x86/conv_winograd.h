@@ -23,15 +23,17 @@ namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
 constexpr int64_t kElements = 16;           // of a transformed tile
-constexpr int64_t kBlockBytes = 192 << 10;  // of V
+constexpr int64_t kBlockBytes = 128 << 10;  // of V
 constexpr int64_t kMaxVectors = 3;          // of a panel
 constexpr int64_t kPanelColumns = kMaxVectors * kDwords;
 
 struct WinogradPlan {
   int64_t depth;      // input channels, padded to whole vectors of s16
   int64_t v_element;  // s16 from element to element of V; a tile has kElements of them
-  int64_t panels;
-  int64_t panel_bytes;  // of a whole panel
+  // Panels have `vectors` vectors of output channels each, those after the first `wide_panels` one
+  // less.
+  int64_t panels, vectors, wide_panels;
+  int64_t column_bytes;  // packed, of an output channel
   int64_t tiles_w, tiles_h, tiles;
   int64_t block, blocks;  // tiles of a block
 };
@@ -41,21 +43,31 @@ WinogradPlan plan_winograd(const ConvProblem& p) {
   plan.depth = round_up(p.in_c, 2);
   // 32 bytes beyond a power of two, or neighbouring rows would compete for few cache sets.
   plan.v_element = round_up(p.in_c, kWords) + 16;
-  plan.panels = div_up(p.out_c, kPanelColumns);
-  plan.panel_bytes = kPanelColumns * (8 + kElements * plan.depth * 2);
+  const int64_t vectors = div_up(p.out_c, kDwords);
+  plan.panels = div_up(vectors, kMaxVectors);
+  plan.vectors = div_up(vectors, plan.panels);
+  plan.wide_panels = plan.panels - (plan.panels * plan.vectors - vectors);
+  plan.column_bytes = 8 + kElements * plan.depth * 2;
   plan.tiles_w = div_up(p.out_w, 2);
   plan.tiles_h = div_up(p.out_h, 2);
   plan.tiles = p.batch * plan.tiles_h * plan.tiles_w;
-  const int64_t fit = min_of(96, max_of(16, kBlockBytes / (kElements * plan.v_element * 2)));
+  const int64_t fit =
+      min_of(96, max_of(16, kBlockBytes / (kElements * plan.v_element * 2) / 4 * 4));
   plan.blocks = div_up(plan.tiles, fit);
   plan.block = min_of(fit, round_up(div_up(plan.tiles, plan.blocks), 4));
   plan.blocks = div_up(plan.tiles, plan.block);
   return plan;
 }
 
-// Vectors of panel i: the last one may be narrower.
-int64_t panel_width(const ConvProblem& p, int64_t i) {
-  return div_up(min_of(kPanelColumns, p.out_c - i * kPanelColumns), kDwords);
+// Vectors of panel i, and output channels before it.
+int64_t panel_vectors(const WinogradPlan& plan, int64_t i) {
+  return plan.vectors - (i < plan.wide_panels ? 0 : 1);
+}
+int64_t panel_column(const WinogradPlan& plan, int64_t i) {
+  return (i * plan.vectors - max_of(0, i - plan.wide_panels)) * kDwords;
+}
+const int8_t* panel_at(const WinogradPlan& plan, const void* packed, int64_t i) {
+  return static_cast<const int8_t*>(packed) + panel_column(plan, i) * plan.column_bytes;
 }
 
 // One row or column of B^T d, or of its transpose.
@@ -101,9 +113,9 @@ void transform_tile(const InputTile& tile, int64_t channels, int16_t* out, int64
   }
 }
 
-// Where a tile lies.
+// Where a tile lies: image, first output row and column.
 struct TileAt {
-  int64_t n, y, x;  // image, first output row and column
+  int64_t n, y, x;
 };
 
 TileAt locate_tile(const WinogradPlan& plan, int64_t index) {
@@ -111,23 +123,44 @@ TileAt locate_tile(const WinogradPlan& plan, int64_t index) {
   return {row / plan.tiles_h, row % plan.tiles_h * 2, column * 2};
 }
 
-// The block's tiles to V; `outside` is a pixel of zero points.
+void next_tile(const ConvProblem& p, TileAt* at) {
+  at->x += 2;
+  if (at->x < p.out_w) return;
+  at->x = 0;
+  at->y += 2;
+  if (at->y < p.out_h) return;
+  at->y = 0;
+  ++at->n;
+}
+
+// The 16 input pixels of a tile; `outside` is a pixel of zero points.
+void find_pixels(const ConvProblem& p, const TileAt& at, const int8_t* x, const int8_t* outside,
+                 InputTile* tile) {
+  const int64_t top = at.y - p.pad_top, left = at.x - p.pad_left;
+  const int64_t row_step = p.in_w * p.in_stride;
+  const int8_t* image = x + at.n * p.in_h * row_step;
+  if (top >= 0 && top + 4 <= p.in_h && left >= 0 && left + 4 <= p.in_w) {
+    const int8_t* first = image + top * row_step + left * p.in_stride;
+    unroll<16>([&](auto i) __attribute__((always_inline)) {
+      tile->pixels[i] = first + i / 4 * row_step + i % 4 * p.in_stride;
+    });
+    return;
+  }
+  for (int64_t i = 0; i < 16; ++i) {
+    const int64_t row = top + i / 4, column = left + i % 4;
+    const bool inside = row >= 0 && row < p.in_h && column >= 0 && column < p.in_w;
+    tile->pixels[i] = inside ? image + row * row_step + column * p.in_stride : outside;
+  }
+}
+
 void transform_block(const ConvProblem& p, const WinogradPlan& plan, const int8_t* x, int64_t first,
                      int64_t count, const int8_t* outside, int16_t* v) {
+  TileAt at = locate_tile(plan, first);
   for (int64_t i = 0; i < count; ++i, v += kElements * plan.v_element) {
-    const TileAt at = locate_tile(plan, first + i);
     InputTile tile;
-    for (int64_t r = 0; r < 4; ++r) {
-      const int64_t y = at.y + r - p.pad_top;
-      const bool row_inside = y >= 0 && y < p.in_h;
-      const int8_t* row = x + (at.n * p.in_h + (row_inside ? y : 0)) * p.in_w * p.in_stride;
-      for (int64_t c = 0; c < 4; ++c) {
-        const int64_t column = at.x + c - p.pad_left;
-        const bool inside = row_inside && column >= 0 && column < p.in_w;
-        tile.pixels[4 * r + c] = inside ? row + column * p.in_stride : outside;
-      }
-    }
+    find_pixels(p, at, x, outside, &tile);
     transform_tile(tile, p.in_c, v, plan.v_element);
+    next_tile(p, &at);
   }
 }
 
@@ -207,26 +240,16 @@ EDGECV_INLINE Vec finish_vector(const int32_t* m, Vec bias, VecF multiplier, con
   return clamp_bytes(pack_words(y[0], y[1], clamp), pack_words(y[2], y[3], clamp), clamp);
 }
 
-// Where a tile's four pixels go, and which of them exist.
+// Where a tile's four pixels go; those beyond the image go to a place nobody reads.
 struct OutputTile {
   int8_t* at[4];
-  bool exists[4];
 };
-
-EDGECV_INLINE void store_pixels(const OutputTile& t, int64_t column, Vec bytes) {
-  alignas(kVecBytes) int8_t all[kVecBytes];
-  store(all, bytes);
-  unroll<4>([&](auto i) __attribute__((always_inline)) {
-    if (t.exists[i]) store_quarter(t.at[i] + column, load_quarter(all + i * kDwords));
-  });
-}
 
 void store_some(const OutputTile& t, int64_t column, Vec bytes, int64_t count) {
   alignas(kVecBytes) int8_t all[kVecBytes];
   store(all, bytes);
-  for (int i = 0; i < 4; ++i) {
-    if (t.exists[i]) memcpy(t.at[i] + column, all + i * kDwords, static_cast<size_t>(count));
-  }
+  for (int i = 0; i < 4; ++i)
+    memcpy(t.at[i] + column, all + i * kDwords, static_cast<size_t>(count));
 }
 
 struct Finish {
@@ -240,7 +263,7 @@ void finish_tile(const Finish& f, const OutputTile& tile, const Clamp& clamp) {
   for (int64_t c = 0; c < f.columns; c += kDwords) {
     const Vec bytes = finish_vector(f.m + c, load(f.bias + c), load_f32(f.multiplier + c), clamp);
     if (f.columns - c >= kDwords) {
-      store_pixels(tile, c, bytes);
+      store_quarters(tile.at[0] + c, tile.at[1] + c, tile.at[2] + c, tile.at[3] + c, bytes);
     } else {
       store_some(tile, c, bytes, f.columns - c);
     }
@@ -260,10 +283,8 @@ bool winograd_supports(const void* problem) {
 }
 
 size_t winograd_packed_bytes(const void* problem) {
-  const WinogradPlan plan = plan_winograd(as_conv(problem));
-  const int64_t last = panel_width(as_conv(problem), plan.panels - 1);
-  return static_cast<size_t>((plan.panels - 1) * plan.panel_bytes +
-                             plan.panel_bytes / kMaxVectors * last);
+  const ConvProblem& p = as_conv(problem);
+  return static_cast<size_t>(round_up(p.out_c, kDwords) * plan_winograd(p).column_bytes);
 }
 
 void transform_row(int32_t g0, int32_t g1, int32_t g2, int32_t* out) {
@@ -274,8 +295,7 @@ void transform_row(int32_t g0, int32_t g1, int32_t g2, int32_t* out) {
 }
 
 // Panel: s32 bias[columns], f32 multiplier[columns], then for each element, for each pair of input
-// channels, for each column: s16 U[k], U[k + 1]. A narrow last panel has as many columns as it has
-// vectors of them.
+// channels, for each column: s16 U[k], U[k + 1].
 void pack_column(const ConvProblem& p, const WinogradPlan& plan, int64_t channel, int64_t column,
                  int64_t width, int8_t* panel) {
   const int8_t* w = static_cast<const int8_t*>(p.weights) + channel * 9 * p.in_c;
@@ -306,10 +326,11 @@ void winograd_pack(const void* problem, void* packed) {
   const ConvProblem& p = as_conv(problem);
   const WinogradPlan plan = plan_winograd(p);
   memset(packed, 0, winograd_packed_bytes(problem));
-  for (int64_t channel = 0; channel < p.out_c; ++channel) {
-    const int64_t panel = channel / kPanelColumns;
-    pack_column(p, plan, channel, channel % kPanelColumns, panel_width(p, panel) * kDwords,
-                static_cast<int8_t*>(packed) + panel * plan.panel_bytes);
+  for (int64_t i = 0; i < plan.panels; ++i) {
+    const int64_t width = panel_vectors(plan, i) * kDwords, first = panel_column(plan, i);
+    int8_t* panel = static_cast<int8_t*>(packed) + first * plan.column_bytes;
+    const int64_t stop = min_of(width, p.out_c - first);
+    for (int64_t c = 0; c < stop; ++c) pack_column(p, plan, first + c, c, width, panel);
   }
 }
 
@@ -324,15 +345,25 @@ size_t winograd_scratch_bytes(const void* problem) {
   return static_cast<size_t>(v_bytes(plan) + plan.block * kMTile * 4 + p.in_c);
 }
 
+// Fitted to measurements at 256 bits: products, transforms, and weights beyond a cache. Half as
+// wide vectors take twice as long.
+double winograd_cost(const void* problem) {
+  const ConvProblem& p = as_conv(problem);
+  const WinogradPlan plan = plan_winograd(p);
+  const double products = static_cast<double>(plan.tiles * kElements) * p.in_c * p.out_c / 81;
+  const double transforms = 2.5 * static_cast<double>(plan.tiles) * (p.in_c + p.out_c);
+  const double weights = static_cast<double>(p.out_c * plan.column_bytes - (1 << 20)) / 12;
+  return (products + transforms) * 8 / kDwords + (weights > 0 ? weights : 0);
+}
+
 int64_t winograd_items(const void* problem) {
   const WinogradPlan plan = plan_winograd(as_conv(problem));
   return plan.blocks * plan.panels;
 }
 
 void run_panel(const ConvProblem& p, const WinogradPlan& plan, int64_t panel, int64_t first,
-               int64_t count, const int16_t* v, int32_t* m, const int8_t* packed, int8_t* y) {
-  const int64_t vectors = panel_width(p, panel), width = vectors * kDwords;
-  const int8_t* bytes = packed + panel * plan.panel_bytes;
+               int64_t count, const int16_t* v, int32_t* m, const int8_t* bytes, int8_t* y) {
+  const int64_t vectors = panel_vectors(plan, panel), width = vectors * kDwords;
   const int64_t element_bytes = plan.depth * width * 2;
   Product product;
   product.v_tile = kElements * plan.v_element;
@@ -352,21 +383,22 @@ void run_panel(const ConvProblem& p, const WinogradPlan& plan, int64_t panel, in
     }
   }
   const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
+  int8_t nowhere[kPanelColumns];
   Finish finish;
   finish.bias = reinterpret_cast<const int32_t*>(bytes);
   finish.multiplier = reinterpret_cast<const float*>(bytes + 4 * width);
-  finish.columns = min_of(width, p.out_c - panel * kPanelColumns);
+  finish.columns = min_of(width, p.out_c - panel_column(plan, panel));
+  TileAt at = locate_tile(plan, first);
   for (int64_t i = 0; i < count; ++i) {
-    const TileAt at = locate_tile(plan, first + i);
-    OutputTile tile;
-    for (int64_t pixel = 0; pixel < 4; ++pixel) {
-      const int64_t oh = at.y + pixel / 2, ow = at.x + pixel % 2;
-      tile.exists[pixel] = oh < p.out_h && ow < p.out_w;
-      tile.at[pixel] =
-          tile.exists[pixel] ? y + ((at.n * p.out_h + oh) * p.out_w + ow) * p.out_stride : y;
-    }
+    const bool right = at.x + 1 < p.out_w, below = at.y + 1 < p.out_h;
+    int8_t* pixel = y + ((at.n * p.out_h + at.y) * p.out_w + at.x) * p.out_stride;
+    int8_t* under = pixel + p.out_w * p.out_stride;
+    const OutputTile tile = {{pixel, right ? pixel + p.out_stride : nowhere,
+                              below ? under : nowhere,
+                              below && right ? under + p.out_stride : nowhere}};
     finish.m = m + i * kMTile;
     finish_tile(finish, tile, clamp);
+    next_tile(p, &at);
   }
 }
 
@@ -387,8 +419,8 @@ int winograd_run(const void* problem, const Operands& operands, int64_t begin, i
                       v);
       transformed = block;
     }
-    run_panel(p, plan, panel, first, count, v, m, static_cast<const int8_t*>(operands.packed),
-              static_cast<int8_t*>(operands.out) + panel * kPanelColumns);
+    run_panel(p, plan, panel, first, count, v, m, panel_at(plan, operands.packed, panel),
+              static_cast<int8_t*>(operands.out) + panel_column(plan, panel));
   }
   return 0;
 }

@@ -138,6 +138,11 @@ EDGECV_INLINE VecF sub_f32(VecF a, VecF b) { return _mm_sub_ps(a, b); }
 EDGECV_INLINE VecF mul_f32(VecF a, VecF b) { return _mm_mul_ps(a, b); }
 EDGECV_INLINE VecF min_f32(VecF a, VecF b) { return _mm_min_ps(a, b); }
 EDGECV_INLINE VecF max_f32(VecF a, VecF b) { return _mm_max_ps(a, b); }
+EDGECV_INLINE VecF div_f32(VecF a, VecF b) { return _mm_div_ps(a, b); }
+EDGECV_INLINE VecF or_f32(VecF a, VecF b) { return _mm_or_ps(a, b); }
+// All bits set where a or b is a NaN.
+EDGECV_INLINE VecF unordered_f32(VecF a, VecF b) { return _mm_cmpunord_ps(a, b); }
+EDGECV_INLINE bool any_sign_f32(VecF v) { return _mm_movemask_ps(v) != 0; }
 // b where the sign bit of `choose_b` is set, else a.
 EDGECV_INLINE VecF blend_f32(VecF a, VecF b, VecF choose_b) {
   return _mm_blendv_ps(a, b, choose_b);
@@ -169,6 +174,9 @@ EDGECV_INLINE Vec gather_s32(const int32_t* table, Vec index) {
 // The first `count` <= kVecBytes bytes; the other lanes are 0. Touches no byte beyond p + count.
 EDGECV_INLINE Vec load_part(const void* p, int64_t count) { return load_tail(p, count); }
 EDGECV_INLINE void store_part(void* p, Vec v, int64_t count) { store_tail(p, v, count); }
+// Likewise, faster where vectors hold most of `count` < kVecBytes bytes.
+EDGECV_INLINE Vec load_some(const void* p, int64_t count) { return load_tail(p, count); }
+EDGECV_INLINE void store_some(void* p, Vec v, int64_t count) { store_tail(p, v, count); }
 // The first `count` <= kDwords floats; the others are 0.
 EDGECV_INLINE VecF load_part_f32(const float* p, int64_t count) {
   return to_f32_bits(load_part(p, 4 * count));
@@ -241,6 +249,14 @@ EDGECV_INLINE void store_quarter(void* p, __m128i v, int64_t count) {
   } else {
     store_tail(p, v, count);
   }
+}
+
+// The four quarters of a vector, kDwords bytes each, to four places.
+EDGECV_INLINE void store_quarters(int8_t* p0, int8_t* p1, int8_t* p2, int8_t* p3, Vec bytes) {
+  store32(p0, bytes);
+  store32(p1, _mm_srli_si128(bytes, 4));
+  store32(p2, _mm_srli_si128(bytes, 8));
+  store32(p3, _mm_srli_si128(bytes, 12));
 }
 
 // The sum of the s32 lanes, modulo 2^32 each, as s64.

@@ -141,6 +141,11 @@ EDGECV_INLINE VecF sub_f32(VecF a, VecF b) { return _mm256_sub_ps(a, b); }
 EDGECV_INLINE VecF mul_f32(VecF a, VecF b) { return _mm256_mul_ps(a, b); }
 EDGECV_INLINE VecF min_f32(VecF a, VecF b) { return _mm256_min_ps(a, b); }
 EDGECV_INLINE VecF max_f32(VecF a, VecF b) { return _mm256_max_ps(a, b); }
+EDGECV_INLINE VecF div_f32(VecF a, VecF b) { return _mm256_div_ps(a, b); }
+EDGECV_INLINE VecF or_f32(VecF a, VecF b) { return _mm256_or_ps(a, b); }
+// All bits set where a or b is a NaN.
+EDGECV_INLINE VecF unordered_f32(VecF a, VecF b) { return _mm256_cmp_ps(a, b, _CMP_UNORD_Q); }
+EDGECV_INLINE bool any_sign_f32(VecF v) { return _mm256_movemask_ps(v) != 0; }
 // b where the sign bit of `choose_b` is set, else a.
 EDGECV_INLINE VecF blend_f32(VecF a, VecF b, VecF choose_b) {
   return _mm256_blendv_ps(a, b, choose_b);
@@ -180,6 +185,23 @@ EDGECV_INLINE void store_part(void* p, Vec v, int64_t count) {
   alignas(32) uint8_t bytes[32];
   store(bytes, v);
   memcpy(p, bytes, static_cast<size_t>(count));
+}
+// Likewise, faster where vectors hold most of `count` < kVecBytes bytes.
+EDGECV_INLINE Vec load_some(const void* p, int64_t count) {
+  const auto* bytes = static_cast<const uint8_t*>(p);
+  if (count < 16) return _mm256_zextsi128_si256(load_tail(bytes, count));
+  const Vec low = _mm256_zextsi128_si256(load128(bytes));
+  if (count == 16) return low;
+  return _mm256_inserti128_si256(low, load_tail(bytes + 16, count - 16), 1);
+}
+EDGECV_INLINE void store_some(void* p, Vec v, int64_t count) {
+  auto* bytes = static_cast<uint8_t*>(p);
+  if (count < 16) {
+    store_tail(bytes, low_half(v), count);
+    return;
+  }
+  store128(bytes, low_half(v));
+  if (count > 16) store_tail(bytes + 16, high_half(v), count - 16);
 }
 // The first `count` <= kDwords floats; the others are 0.
 EDGECV_INLINE VecF load_part_f32(const float* p, int64_t count) {
@@ -254,6 +276,14 @@ EDGECV_INLINE void store_quarter(void* p, __m128i v, int64_t count) {
   } else {
     store_tail(p, v, count);
   }
+}
+
+// The four quarters of a vector, kDwords bytes each, to four places.
+EDGECV_INLINE void store_quarters(int8_t* p0, int8_t* p1, int8_t* p2, int8_t* p3, Vec bytes) {
+  store64(p0, low_half(bytes));
+  store_high64(p1, low_half(bytes));
+  store64(p2, high_half(bytes));
+  store_high64(p3, high_half(bytes));
 }
 
 // The sum of the s32 lanes, modulo 2^32 each, as s64.

@@ -1,0 +1,205 @@
+// The packed right factor of the s8 matrix product all dense layers share:
+//
+//   out[r][c] = clamp(rint(float(bias[c] + sum over k of a[r][k] * w[k][c]) * multiplier[c]) +
+//   zero_point, lo, hi)
+//
+// A panel is kDwords or 2 * kDwords columns of it, in the fastest form that is exact for the
+// panel's own weights and the proven range of the input:
+//
+//   widen  a and w as s16 pairs: madd_s16, add_s32. Exact for every s8 x s8.
+//   sum1   a as u8 quads: maddubs, madd_s16 by ones, add_s32
+//   sum2   two maddubs added in s16 before they are widened
+//   sum4   four
+//   dot4   one u8 x s8 instruction that adds four products to an s32. Exact for all.
+//
+// maddubs adds two products in a s16 lane and saturates; sum2 and sum4 add two and four such lanes.
+// Nothing saturates or wraps when in every lane (range of a) * (sum of its positive weights) <=
+// 32767 and (range of a) * |sum of its negative weights| <= 32768: a property of the weights,
+// checked here, so exactness is never a matter of luck.
+#ifndef EDGECV_KERNELS_X86_GEMM_PANEL_H_
+#define EDGECV_KERNELS_X86_GEMM_PANEL_H_
+
+namespace edgecv::kernels::EDGECV_ISA {
+namespace {
+
+enum class Form : int32_t { kWiden, kSum1, kSum2, kSum4, kDot4 };
+
+// All panels have two vectors of columns but the last, which may have one.
+struct Panels {
+  int64_t count;
+  int last_vectors;
+};
+
+inline Panels split_columns(int64_t columns) {
+  const int64_t count = div_up(columns, 2 * kDwords);
+  return {count, columns - (count - 1) * 2 * kDwords <= kDwords ? 1 : 2};
+}
+
+// The depth of the product falls into segments whose values are adjacent in the left factor. Pairs
+// (widen) and quads (all other forms) start anew at each segment; what a segment lacks to a whole
+// one is weights of zero.
+struct Depth {
+  int64_t segments, segment;
+  int64_t units() const { return segments * segment; }
+};
+
+struct PanelShape {
+  Depth pairs, quads;
+  bool wide;      // pairs are stored as s16, not as s8
+  int64_t bytes;  // of a panel of two vectors; a multiple of 64
+};
+
+// The head: the form, s32 bias[columns], f32 multiplier[columns]. The weights begin at a multiple
+// of 64: for each unit, for each column, the unit's values.
+constexpr int64_t kFormBytes = 64;
+inline int64_t head_bytes(int vectors) { return round_up(kFormBytes + 8 * kDwords * vectors, 64); }
+
+inline void measure_panel(PanelShape* shape) {
+  const int64_t of_pairs = shape->pairs.units() * 2 * (shape->wide ? 2 : 1);
+  const int64_t of_quads = shape->quads.units() * 4;
+  shape->bytes = round_up(head_bytes(2) + 2 * kDwords * max_of(of_pairs, of_quads), 64);
+}
+
+struct Panel {
+  Form form;
+  const int32_t* bias;
+  const float* multiplier;
+  const int8_t* weights;
+};
+
+inline Panel panel_at(const void* packed, int vectors) {
+  const auto* bytes = static_cast<const int8_t*>(packed);
+  Panel p;
+  p.form = static_cast<Form>(load_s32(bytes));
+  p.bias = reinterpret_cast<const int32_t*>(bytes + kFormBytes);
+  p.multiplier = reinterpret_cast<const float*>(bytes + kFormBytes + 4 * kDwords * vectors);
+  p.weights = bytes + head_bytes(vectors);
+  return p;
+}
+
+// The largest same-sign sums of weights that meet in one s16 lane of sum1, sum2 and sum4, and the
+// sum of all.
+struct LaneSums {
+  __m128i one, two, four, totals;
+};
+
+// Adds `count` adjacent weights, the quads of which begin at w. A lane set of sum2 lies in an
+// aligned 8 of them, of sum4 in an aligned 16.
+inline void add_lane_sums(const int8_t* w, int64_t count, LaneSums* s) {
+  const __m128i ones8 = _mm_set1_epi8(1), ones16 = _mm_set1_epi16(1);
+  for (int64_t i = 0; i < count; i += 16) {
+    const __m128i v = count - i >= 16 ? load128(w + i) : load_tail(w + i, count - i);
+    const __m128i positive = _mm_max_epi8(v, _mm_setzero_si128());
+    const __m128i negative = _mm_sub_epi8(_mm_abs_epi8(v), positive);
+    const __m128i plus = _mm_maddubs_epi16(positive, ones8);
+    const __m128i minus = _mm_maddubs_epi16(negative, ones8);
+    s->totals = _mm_add_epi32(s->totals, _mm_madd_epi16(_mm_sub_epi16(plus, minus), ones16));
+    s->one = _mm_max_epi16(s->one, _mm_max_epi16(plus, minus));
+    const __m128i plus2 = _mm_add_epi16(plus, _mm_srli_epi64(plus, 32));
+    const __m128i minus2 = _mm_add_epi16(minus, _mm_srli_epi64(minus, 32));
+    s->two = _mm_max_epi16(s->two, _mm_max_epi16(plus2, minus2));
+    const __m128i plus4 = _mm_add_epi16(plus2, _mm_srli_si128(plus2, 8));
+    const __m128i minus4 = _mm_add_epi16(minus2, _mm_srli_si128(minus2, 8));
+    s->four = _mm_max_epi16(s->four, _mm_max_epi16(plus4, minus4));
+  }
+}
+
+inline int32_t largest_word(__m128i v) {
+  alignas(16) int16_t words[8];
+  store128(words, v);
+  int32_t largest = 0;
+  for (const int16_t word : words) largest = word > largest ? word : largest;
+  return largest;
+}
+
+// What a panel is packed from: `count` columns, each of `depth.segments * segment_values` adjacent
+// weights.
+struct PanelSource {
+  const int8_t* weights;
+  const int32_t* bias;
+  const float* multiplier;
+  int64_t count;
+  int64_t values;  // of a column
+  int64_t pair_segment_values, quad_segment_values;
+  int32_t zero_point, in_lo, in_hi;
+};
+
+// Sets totals[c] to the sum of column c's weights.
+inline Form choose_form(const PanelSource& source, const PanelShape& shape, int32_t* totals) {
+  LaneSums s = {};
+  for (int64_t c = 0; c < source.count; ++c) {
+    s.totals = _mm_setzero_si128();
+    const int8_t* w = source.weights + c * source.values;
+    for (int64_t i = 0; i < source.values; i += source.quad_segment_values)
+      add_lane_sums(w + i, source.quad_segment_values, &s);
+    alignas(16) int32_t parts[4];
+    store128(parts, s.totals);
+    totals[c] = parts[0] + parts[1] + parts[2] + parts[3];
+  }
+  if (kHasDot4) return Form::kDot4;
+  // A unit of quads takes about twice as long as one of pairs, unless sum2 or sum4 share the
+  // widening among several of a segment.
+  if (shape.quads.segment == 1 && 2 * shape.quads.units() > shape.pairs.units())
+    return Form::kWiden;
+  // 32767 is the tighter of the two bounds.
+  const int32_t range = source.in_hi - source.in_lo;
+  if (range * largest_word(s.four) <= 32767) return Form::kSum4;
+  if (range * largest_word(s.two) <= 32767) return Form::kSum2;
+  if (range * largest_word(s.one) <= 32767) return Form::kSum1;
+  return Form::kWiden;
+}
+
+// Column c's weights, `unit` of them side by side, as kBytes each.
+template <int kUnit, typename Value>
+void pack_column(const int8_t* w, const Depth& depth, int64_t segment_values, int64_t columns,
+                 Value* out) {
+  for (int64_t segment = 0; segment < depth.segments; ++segment) {
+    const int64_t whole = segment_values / kUnit;
+    for (int64_t i = 0; i < whole; ++i, w += kUnit, out += kUnit * columns) {
+      if constexpr (sizeof(Value) == 1) {
+        memcpy(out, w, kUnit);
+      } else {
+        for (int j = 0; j < kUnit; ++j) out[j] = w[j];
+      }
+    }
+    const int64_t rest = segment_values % kUnit;
+    if (rest == 0) continue;
+    for (int64_t j = 0; j < rest; ++j) out[j] = w[j];
+    w += rest;
+    out += kUnit * columns;
+  }
+}
+
+// Packs a panel of `vectors` vectors and returns its form.
+inline Form pack_panel(const PanelSource& source, const PanelShape& shape, int vectors, void* out) {
+  auto* const bytes = static_cast<int8_t*>(out);
+  memset(bytes, 0, static_cast<size_t>(shape.bytes));
+  int32_t totals[2 * kDwords];
+  const Form form = choose_form(source, shape, totals);
+  memcpy(bytes, &form, sizeof form);
+  const int64_t columns = kDwords * vectors;
+  int8_t* const weights = bytes + head_bytes(vectors);
+  // The left factor holds x, or x - in_lo.
+  const int32_t zero_point = source.zero_point - (form == Form::kWiden ? 0 : source.in_lo);
+  for (int64_t c = 0; c < source.count; ++c) {
+    const int8_t* w = source.weights + c * source.values;
+    const uint32_t bias = static_cast<uint32_t>(source.bias[c]) -
+                          static_cast<uint32_t>(totals[c]) * static_cast<uint32_t>(zero_point);
+    memcpy(bytes + kFormBytes + 4 * c, &bias, sizeof bias);
+    memcpy(bytes + kFormBytes + 4 * (columns + c), &source.multiplier[c], sizeof(float));
+    if (form != Form::kWiden) {
+      pack_column<4>(w, shape.quads, source.quad_segment_values, columns, weights + 4 * c);
+    } else if (shape.wide) {
+      pack_column<2>(w, shape.pairs, source.pair_segment_values, columns,
+                     reinterpret_cast<int16_t*>(weights) + 2 * c);
+    } else {
+      pack_column<2>(w, shape.pairs, source.pair_segment_values, columns, weights + 2 * c);
+    }
+  }
+  return form;
+}
+
+}  // namespace
+}  // namespace edgecv::kernels::EDGECV_ISA
+
+#endif  // EDGECV_KERNELS_X86_GEMM_PANEL_H_

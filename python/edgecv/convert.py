@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -16,13 +17,16 @@ from edgecv.format.writer import write
 from edgecv.golden import golden_records
 from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes import pipeline
-from edgecv.graph.passes.quantize import LayerError, QuantizePass
+from edgecv.graph.passes.quantize import LayerWeights, QuantizePass
 from edgecv.model import load
 from edgecv.onnx.importer import import_model
 from edgecv.preprocess import Preprocess
 from edgecv.quant.calibration import Progress, calibrate
 from edgecv.quant.data import CalibrationSet, Source
-from edgecv.quant.precision import float_nodes
+from edgecv.quant.lanes import GROUPS
+from edgecv.quant.moments import WEIGHTED_OPS, input_moments
+from edgecv.quant.precision import float_nodes, weight_widths
+from edgecv.quant.weights import QuantOptions
 from edgecv.report import ConversionReport, LayerReport
 
 log = logging.getLogger("edgecv")
@@ -39,6 +43,10 @@ def convert(
     method: str = "minmax",
     keep_float: Sequence[str] = (),
     percent: float = 99.99,
+    weights: str = "lane-safe",
+    lane_group: int = 4,
+    weight_bits: Union[int, Mapping[str, int]] = 8,
+    activation_bits: int = 8,
     input_shapes: Optional[Mapping[str, Sequence[int]]] = None,
     labels: Optional[Sequence[str]] = None,
     golden_seeds: Sequence[int] = DEFAULT_GOLDEN_SEEDS,
@@ -55,6 +63,13 @@ def convert(
     method: how ranges come from what calibration saw: "minmax", "percentile", "kl" or "mse".
     keep_float: node names (wildcards allowed) or ops that stay fp32 in an int8 file.
     percent: for "percentile", the share of values in percent that the range covers.
+    weights: "lane-safe" (the default) chooses integer weights whose sums of ``lane_group`` products
+        are exact in 16-bit lanes, which the fastest kernels need; "plain" rounds to nearest.
+    lane_group: 2, 4 or 8. A layer takes a smaller group only when a larger one costs it too much
+        (docs/quantization.md); the report names it.
+    weight_bits: 8 to 4, for all layers but depthwise ones; or rule -> bits, with rules as in
+        keep_float (the later wins), where the rule "" is all layers but depthwise ones.
+    activation_bits: 8, or 7 for activations that use half of their steps: less precise, faster.
     input_shapes: input name -> shape, for models with symbolic dims (a symbolic batch becomes 1).
     labels: class names, stored in the file.
     golden_seeds: seeds of the generated inputs whose digests `edgecv verify` checks on the device.
@@ -71,6 +86,12 @@ def convert(
         raise CalibrationError(
             f"{'keep_float' if keep_float else 'method'} is for int8 files: give calibration data"
         )
+    options = _options(weights, lane_group, weight_bits, activation_bits)
+    if calibration is None and (options != QuantOptions() or not isinstance(weight_bits, int)):
+        raise CalibrationError(
+            "weights, lane_group, weight_bits and activation_bits are for int8 files: give "
+            "calibration data"
+        )
     target = _check_target(Path(out), model)
     graph = pipeline.declutter(import_model(model, input_shapes=input_shapes))
     data = None
@@ -81,12 +102,19 @@ def convert(
         ranges = calibrate(graph, data, method, percent=percent, progress=progress)
     lowered = pipeline.lower(graph)
     kept: List[str] = []
-    errors: List[LayerError] = []
-    if ranges is not None:
+    layers: List[LayerWeights] = []
+    if ranges is not None and data is not None:
         chosen = float_nodes(lowered, keep_float)
-        quantizer = QuantizePass(ranges, chosen)
+        if not isinstance(weight_bits, int):
+            rules = {rule: bits for rule, bits in weight_bits.items() if rule}
+            options = replace(options, bits_of_node=weight_widths(lowered, rules))
+        moments = None
+        if options.lane_safe:
+            weighted = [n for n in lowered.nodes if n.op in WEIGHTED_OPS and n.name not in chosen]
+            moments = input_moments(lowered, weighted, data, progress)
+        quantizer = QuantizePass(ranges, chosen, options, moments, progress)
         lowered = quantizer.run(lowered)
-        errors = quantizer.layer_errors
+        layers = quantizer.layers
         kept = [node.name for node in lowered.nodes if node.name in chosen]
     prep = _preprocess_fields(graph, preprocess)
     meta = _meta(model, labels)
@@ -96,7 +124,25 @@ def convert(
     with load(blob, threads=1) as check:
         arena = check.arena_bytes
     _write_whole(target, blob)
-    return _report(model, Path(out), blob, lowered, arena, errors, kept, data, method)
+    return _report(model, Path(out), blob, lowered, arena, layers, kept, data, method, options)
+
+
+def _options(
+    weights: str, lane_group: int, weight_bits: Union[int, Mapping[str, int]], activation_bits: int
+) -> QuantOptions:
+    """The checked options, without the widths of single layers."""
+    if weights not in ("lane-safe", "plain"):
+        raise Error(f"weights is {weights!r}: it takes 'lane-safe' or 'plain'")
+    if lane_group not in GROUPS:
+        raise Error(f"lane_group is {lane_group!r}: it takes 2, 4 or 8")
+    if activation_bits not in (7, 8):
+        raise Error(f"activation_bits is {activation_bits!r}: it takes 8 or 7")
+    widths = [weight_bits] if isinstance(weight_bits, int) else list(weight_bits.values())
+    for bits in widths:
+        if bits not in range(4, 9):
+            raise Error(f"weight_bits is {bits!r}: it takes 8, 7, 6, 5 or 4")
+    bits = weight_bits if isinstance(weight_bits, int) else weight_bits.get("", 8)
+    return QuantOptions(weights == "lane-safe", lane_group, bits, activation_bits)
 
 
 def _preprocess_fields(graph: Graph, preprocess: Optional[Preprocess]) -> Dict[str, Dict[str, Any]]:
@@ -208,22 +254,27 @@ def _report(
     blob: bytes,
     graph: Graph,
     arena: int,
-    errors: Sequence[LayerError],
+    weighted: Sequence[LayerWeights],
     kept: List[str],
     data: Optional[CalibrationSet],
     method: str,
+    options: QuantOptions,
 ) -> ConversionReport:
-    sqnr = {error.node: error.sqnr_db for error in errors}
+    by_node = {layer.node: layer for layer in weighted}
     layers = []
     for node in graph.nodes:
         y = graph.values[node.outputs[0]]
         constants: Tuple[int, ...] = tuple(
             value.data.nbytes for value in graph.inputs_of(node) if value.data is not None
         )
+        chosen = by_node.get(node.name)
         layers.append(
             LayerReport(
                 node.name, node.op, y.dtype, y.shape, node_macs(graph, node), sum(constants),
-                sqnr.get(node.name),
+                chosen.sqnr_db if chosen else None,
+                chosen.bits if chosen else None,
+                chosen.group if chosen else None,
+                chosen.depthwise if chosen else False,
             )
         )  # fmt: skip
     is_int8 = data is not None
@@ -244,6 +295,9 @@ def _report(
         samples=len(data) if data is not None else 0,
         arena_bytes=arena,
         macs=sum(layer.macs for layer in layers),
+        weights=("lane-safe" if options.lane_safe else "plain") if is_int8 else None,
+        wanted_group=options.group if is_int8 and options.lane_safe else None,
+        activation_bits=options.activation_bits if is_int8 else None,
         layers=layers,
         float_layers=kept,
         warnings=warnings,

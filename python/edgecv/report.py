@@ -12,8 +12,9 @@ class LayerReport:
     """One op of the written file.
 
     ``macs`` are multiply-accumulates of one run, ``weight_bytes`` the bytes of its constants in the
-    file, ``sqnr_db`` the signal to quantization noise ratio of its weights (None where nothing was
-    rounded).
+    file, ``sqnr_db`` the signal to quantization noise ratio of its weights, ``weight_bits`` their
+    width, ``lane_group`` how many products of them sum exactly in a 16-bit lane (1: plain weights);
+    None where nothing was rounded. ``depthwise``: each output channel reads one input channel.
     """
 
     name: str
@@ -23,6 +24,9 @@ class LayerReport:
     macs: int
     weight_bytes: int
     sqnr_db: Optional[float] = None
+    weight_bits: Optional[int] = None
+    lane_group: Optional[int] = None
+    depthwise: bool = False
 
 
 @dataclass
@@ -44,6 +48,9 @@ class ConversionReport:
     samples: int
     arena_bytes: int
     macs: int
+    weights: Optional[str] = None
+    wanted_group: Optional[int] = None
+    activation_bits: Optional[int] = None
     layers: List[LayerReport] = field(default_factory=list)
     float_layers: List[str] = field(default_factory=list)
     warnings: List[str] = field(default_factory=list)
@@ -69,9 +76,43 @@ class ConversionReport:
         ]
         if self.method is not None:
             lines.append(("calibration", f"{self.method}, {self.samples} samples"))
+        lines += self._weight_lines()
         if self.float_layers and self.method is not None:
             lines.append(("kept in float", ", ".join(self.float_layers)))
         lines.append(("sha256", self.sha256))
+        return lines
+
+    def lane_groups(self) -> Dict[int, List[str]]:
+        """Lane group -> the layers whose weights keep it, depthwise ones left out."""
+        groups: Dict[int, List[str]] = {}
+        for layer in self.layers:
+            if layer.lane_group is not None and not layer.depthwise:
+                groups.setdefault(layer.lane_group, []).append(layer.name)
+        return groups
+
+    def _weight_lines(self) -> List[Tuple[str, str]]:
+        if self.weights is None:
+            return []
+        widths = sorted({layer.weight_bits for layer in self.layers if layer.weight_bits})
+        lines = [("weights", f"{self.weights}, {' and '.join(map(str, widths))} bits")]
+        if self.weights == "lane-safe":
+            groups = self.lane_groups()
+            counts = [
+                f"{len(names)} layers {'plain' if group == 1 else f'of {group}'}"
+                for group, names in sorted(groups.items(), reverse=True)
+            ]
+            depthwise = sum(layer.depthwise for layer in self.layers)
+            if depthwise:
+                counts.append(f"{depthwise} depthwise plain")
+            lines.append(("lane groups", ", ".join(counts) or "no layers"))
+            lines += [
+                ("", f"{name}: {'plain' if group == 1 else f'group {group}'}")
+                for group, names in sorted(groups.items())
+                if group != self.wanted_group
+                for name in names
+            ]
+        if self.activation_bits != 8:
+            lines.append(("activations", f"{self.activation_bits} bits"))
         return lines
 
     def __str__(self) -> str:

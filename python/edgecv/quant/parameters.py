@@ -86,33 +86,40 @@ class QuantizedWeights:
     multiplier: Floats
 
 
-def weight_scales(weights: Floats, bias: Floats, x: QuantParams, y: QuantParams) -> Floats:
-    """Per-output-channel scales: max|w| / 127, raised where the bias would not fit its s32.
-
-    The floor |bias| / (2^30 * s_x) keeps the integer bias below 2^30; a channel of zeros gets a
-    scale whose multiplier is 2^-16, so that its constant output still rounds well.
+def scale_floor(
+    weights: Floats, bias: Floats, x: QuantParams, y: QuantParams
+) -> NDArray[np.float64]:
+    """The least scale of each output channel: |bias| / (2^30 * s_x) keeps the integer bias below
+    2^30; a channel of zeros gets a scale whose multiplier is 2^-16, so that its constant output
+    still rounds well; a multiplier below 2^-40 cannot move the output by a step.
     """
-    flat = np.abs(weights.reshape(weights.shape[0], -1)).max(axis=1).astype(np.float64)
+    flat = np.abs(weights.reshape(weights.shape[0], -1)).max(axis=1)
     floor = np.abs(bias.astype(np.float64)) / (2.0**30 * x.scale)
-    idle = y.scale / (x.scale * 2.0**16)
-    scale = np.where(flat > 0, flat / 127.0, idle)
-    scale = np.maximum(scale, floor)
-    # Channels pruned to almost nothing: a multiplier below 2^-40 cannot move the output by a step.
-    scale = np.maximum(scale, y.scale / x.scale * 2.0**-40)
-    return scale.astype(np.float32)
+    floor = np.maximum(floor, y.scale / x.scale * 2.0**-40)
+    return np.where(flat > 0, floor, np.maximum(floor, y.scale / (x.scale * 2.0**16)))
+
+
+def weight_scales(
+    weights: Floats, bias: Floats, x: QuantParams, y: QuantParams, qmax: int = 127
+) -> Floats:
+    """Per-output-channel scales: max|w| / qmax, raised to the floor."""
+    flat = np.abs(weights.reshape(weights.shape[0], -1)).max(axis=1).astype(np.float64)
+    scale: Floats = np.maximum(flat / qmax, scale_floor(weights, bias, x, y)).astype(np.float32)
+    return scale
 
 
 def quantize_weights(
-    weights: Floats, bias: Floats, x: QuantParams, y: QuantParams
+    weights: Floats, bias: Floats, x: QuantParams, y: QuantParams, qmax: int = 127
 ) -> QuantizedWeights:
-    """Symmetric per-channel weights by rounding to nearest; axis 0 is the output channel.
+    """Symmetric per-channel weights in [-qmax, qmax] by rounding to nearest; axis 0 is the output
+    channel.
 
     Raises ValueError, naming the channel, when an accumulator could leave s32 or a result the range
     of rint.
     """
-    scale = weight_scales(weights, bias, x, y)
+    scale = weight_scales(weights, bias, x, y, qmax)
     per_channel = scale.reshape((-1,) + (1,) * (weights.ndim - 1))
-    q = np.clip(np.rint(weights.astype(np.float64) / per_channel), -127, 127).astype(np.int8)
+    q = np.clip(np.rint(weights.astype(np.float64) / per_channel), -qmax, qmax).astype(np.int8)
     product = (np.float32(x.scale) * scale).astype(np.float32)
     integer_bias = np.rint(bias.astype(np.float64) / product.astype(np.float64)).astype(np.int64)
     mult = (product / np.float32(y.scale)).astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Dict, Iterable, Sequence, Set
+from typing import Dict, Iterable, Mapping, Sequence, Set
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node
@@ -67,22 +67,40 @@ def float_nodes(graph: Graph, keep_float: Iterable[str]) -> Set[str]:
     """
     chosen = {node.name for node in graph.nodes if not has_int8_form(graph, node)}
     for rule in keep_float:
-        ops = set(ALIASES.get(rule, ())) | {rule}
-        matched = {
-            node.name
-            for node in graph.nodes
-            if node.op in ops
-            or (node.op == "Unary" and _is_function(node, rule))
-            or any(rule == name or fnmatchcase(name, rule) for name in [node.name, *node.outputs])
-        }
-        if not matched:
-            known = ", ".join(sorted({node.op for node in graph.nodes}))
-            raise UnsupportedModelError(
-                f"keep_float rule {rule!r} matches no node: give a node name (wildcards allowed) "
-                f"or an op of this model ({known})"
-            )
-        chosen |= matched
+        chosen |= matching_nodes(graph, rule, "keep_float")
     return chosen | _moves_between(graph, chosen)
+
+
+def matching_nodes(graph: Graph, rule: str, option: str) -> Set[str]:
+    """Names of the nodes a rule selects (see float_nodes); ``option`` is named when it selects
+    none.
+    """
+    ops = set(ALIASES.get(rule, ())) | {rule}
+    matched = {
+        node.name
+        for node in graph.nodes
+        if node.op in ops
+        or (node.op == "Unary" and _is_function(node, rule))
+        or any(rule == name or fnmatchcase(name, rule) for name in [node.name, *node.outputs])
+    }
+    if not matched:
+        known = ", ".join(sorted({node.op for node in graph.nodes}))
+        raise UnsupportedModelError(
+            f"{option} rule {rule!r} matches no node: give a node name (wildcards allowed) "
+            f"or an op of this model ({known})"
+        )
+    return matched
+
+
+def weight_widths(graph: Graph, widths: Mapping[str, int]) -> Dict[str, int]:
+    """Node name -> bits of its weights, from rules spelled as in float_nodes, the later winning.
+
+    Raises UnsupportedModelError when a rule selects nothing.
+    """
+    found: Dict[str, int] = {}
+    for rule, bits in widths.items():
+        found.update(dict.fromkeys(matching_nodes(graph, rule, "weight_bits"), bits))
+    return found
 
 
 def _moves_between(graph: Graph, chosen: Set[str]) -> Set[str]:

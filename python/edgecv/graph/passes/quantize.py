@@ -5,14 +5,17 @@ Quantize/Dequantize at borders.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Set
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node, Value
+from edgecv.quant.calibration import Progress
+from edgecv.quant.lanes import FULL_RANGE
 from edgecv.quant.lookup import lookup_table
+from edgecv.quant.moments import Moments, coverage
 from edgecv.quant.parameters import (
     ACC_LIMIT,
     QuantParams,
@@ -20,34 +23,50 @@ from edgecv.quant.parameters import (
     clamp_bounds,
     multiplier,
     quantize,
-    quantize_weights,
     reach,
 )
 from edgecv.quant.ranges import Range
 from edgecv.quant.scales import choose_scales
+from edgecv.quant.weights import Layer, QuantOptions, lane_safe, plain
 
 
 @dataclass
-class LayerError:
-    """How far the integer weights of a layer are from the real ones."""
+class LayerWeights:
+    """How the integer weights of a layer were chosen: the lane group they keep (1: plain), the bits
+    they may use, and how far they are from the real ones.
+    """
 
     node: str
+    group: int
+    bits: int
     sqnr_db: float
+    depthwise: bool
 
 
 class QuantizePass:
     """int8 for every node not in ``float_nodes``.
 
     ranges: value name -> (low, high) in real units, for every activation int8 nodes read or write
-    (moves inherit). After ``run`` the graph's s8 values carry scale and zero_point, and
-    ``layer_errors`` the weight errors. Raises UnsupportedModelError naming every layer whose
-    accumulator could overflow.
+    (moves inherit). options: how weights are rounded, plain when absent. moments: of what layers
+    read, by value name, for lane-safe weights. After ``run`` the graph's s8 values carry scale and
+    zero_point, and ``layers`` tells of the weights. Raises UnsupportedModelError naming every layer
+    whose accumulator could overflow.
     """
 
-    def __init__(self, ranges: Mapping[str, Range], float_nodes: Set[str]) -> None:
+    def __init__(
+        self,
+        ranges: Mapping[str, Range],
+        float_nodes: Set[str],
+        options: Optional[QuantOptions] = None,
+        moments: Optional[Mapping[str, Moments]] = None,
+        progress: Optional[Progress] = None,
+    ) -> None:
         self._ranges = ranges
         self._float = float_nodes
-        self.layer_errors: List[LayerError] = []
+        self._options = options or QuantOptions(lane_safe=False)
+        self._moments = moments or {}
+        self._progress = progress
+        self.layers: List[LayerWeights] = []
 
     def run(self, graph: Graph) -> Graph:
         """Quantizes in place and returns the graph."""
@@ -56,10 +75,13 @@ class QuantizePass:
         self._refused: List[str] = []
         self._nodes: List[Node] = []
         self._bridges: Dict[str, str] = {}
+        self._origin: Dict[str, str] = {}
         for port in graph.inputs:
             self._make_port(port.value)
-        for node in graph.nodes:
+        for done, node in enumerate(graph.nodes):
             self._quantize_node(node) if self._is_int8(node) else self._float_node(node)
+            if self._progress is not None:
+                self._progress("choose integers", done + 1, len(graph.nodes))
         if self._refused:
             raise UnsupportedModelError(
                 "these layers cannot be int8:\n  "
@@ -104,6 +126,7 @@ class QuantizePass:
                 bridged.scale, bridged.zero_point = params.scale, params.zero_point
             self._nodes.append(Node(op, f"{name}.{op.lower()}", [name], [bridged.name]))
             self._bridges[name] = bridged.name
+            self._origin[bridged.name] = name
         return self._bridges[name]
 
     def _float_node(self, node: Node) -> None:
@@ -159,12 +182,20 @@ class QuantizePass:
         weights = self.data_of(node.inputs[1])
         has_bias = len(node.inputs) > 2 and node.inputs[2] != ""
         bias = self.data_of(node.inputs[2]) if has_bias else np.zeros(len(weights), np.float32)
-        q = quantize_weights(weights, bias, x, y)
-        restored = q.weights * q.scale.reshape((-1,) + (1,) * (weights.ndim - 1))
-        noise = float(((restored - weights).astype(np.float64) ** 2).sum())
-        power = float((weights.astype(np.float64) ** 2).sum())
-        sqnr = 10 * np.log10(power / noise) if noise > 0 and power > 0 else np.inf
-        self.layer_errors.append(LayerError(node.name, float(sqnr)))
+        origin = self._origin.get(node.inputs[0], node.inputs[0])
+        layer = Layer(
+            weights, bias, int(node.attrs.get("groups", 1)), x, y, FULL_RANGE,
+            self._moments.get(origin), coverage(self._graph, node),
+        )  # fmt: skip
+        bits = self._options.bits_of(node.name, layer.is_depthwise)
+        if self._options.lane_safe:
+            choice = lane_safe(layer, self._options.group, bits)
+        else:
+            choice = plain(layer, bits)
+        q = choice.weights
+        self.layers.append(
+            LayerWeights(node.name, choice.group, bits, choice.sqnr_db, layer.is_depthwise)
+        )
         node.inputs = [
             node.inputs[0],
             self.constant(f"{node.name}.weight", q.weights, "s8"),

@@ -1,0 +1,137 @@
+"""Mean and covariance of what layers read, over the calibration data: how much an error of each
+weight matters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterable, List, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv.graph.ir import Graph, Node
+from edgecv.quant.calibration import Progress
+from edgecv.quant.data import CalibrationSet
+
+Floats = NDArray[np.float32]
+WEIGHTED_OPS = frozenset({"Conv2d", "ConvTranspose2d", "FullyConnected"})
+_PIXELS = 256  # of one sample that are looked at
+_ROWS = 4096  # pixels gathered before their products are summed
+_MOST_CHANNELS = 2304  # whose covariance is kept; of wider inputs only the variances
+# Covariances of few samples overstate how channels move together.
+_SHRINK = 0.05
+
+
+@dataclass
+class Moments:
+    """Sums over pixels: of the channels [C], and of their products, [C, C] or only the squares
+    [C].
+    """
+
+    count: int
+    sums: NDArray[np.float64]
+    products: NDArray[np.float64]
+    waiting: List[Floats] = field(default_factory=list)
+
+    @staticmethod
+    def empty(channels: int, full: bool) -> Moments:
+        """Nothing seen yet."""
+        shape = (channels, channels) if full else (channels,)
+        return Moments(0, np.zeros(channels), np.zeros(shape))
+
+    def see(self, pixels: Floats) -> None:
+        """Adds pixels [P, C]; they count after the next ``flush``."""
+        self.waiting.append(pixels)
+        if sum(len(part) for part in self.waiting) >= _ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sums what was seen."""
+        if not self.waiting:
+            return
+        pixels = np.concatenate(self.waiting)
+        self.waiting = []
+        self.count += len(pixels)
+        self.sums += pixels.sum(axis=0, dtype=np.float64)
+        if self.products.ndim == 2:
+            self.products += pixels.T @ pixels
+        else:
+            self.products += np.square(pixels).sum(axis=0, dtype=np.float64)
+
+    def mean(self) -> Floats:
+        """E[x], [C]."""
+        return np.asarray(self.sums / max(self.count, 1), np.float32)
+
+    def variance(self) -> Floats:
+        """The variance of each channel, [C], at least a thousandth of their mean."""
+        squares = self.products if self.products.ndim == 1 else np.diagonal(self.products)
+        found = squares / max(self.count, 1) - np.square(self.sums / max(self.count, 1))
+        floor = 1e-3 * float(np.maximum(found, 0.0).mean())
+        return np.asarray(np.maximum(found, floor if floor > 0 else 1.0), np.float32)
+
+    def covariance(self, first: int, channels: int) -> Optional[Floats]:
+        """The covariance of some channels, [channels, channels], shrunk towards its diagonal; None
+        when only variances are known.
+        """
+        if self.products.ndim == 1:
+            return None
+        part = slice(first, first + channels)
+        mean = self.sums[part] / max(self.count, 1)
+        found = self.products[part, part] / max(self.count, 1) - np.outer(mean, mean)
+        found *= 1.0 - _SHRINK
+        np.fill_diagonal(found, self.variance()[part])
+        return np.asarray(found, np.float32)
+
+
+def input_moments(
+    graph: Graph, nodes: Iterable[Node], data: CalibrationSet, progress: Optional[Progress] = None
+) -> Dict[str, Moments]:
+    """Moments of the first input of each of ``nodes``, by value name.
+
+    graph: the lowered f32 graph. It runs in edgecv's own core, in which every activation lies as
+    weights count it, channels last.
+    """
+    from edgecv.format.writer import write
+    from edgecv.model import load
+
+    wanted: Dict[str, Moments] = {}
+    for node in nodes:
+        name = node.inputs[0]
+        channels = graph.values[name].shape[-1]
+        depthwise = graph.values[node.inputs[1]].shape[-1] == 1
+        full = not depthwise and channels <= _MOST_CHANNELS
+        if name not in wanted or (full and wanted[name].products.ndim == 1):
+            wanted[name] = Moments.empty(channels, full)
+    with load(write(graph, meta={}, preprocess={})) as model:
+        for done, sample in enumerate(data):
+            values = model.trace(sample)
+            for name, moments in wanted.items():
+                pixels = values[name].reshape(-1, len(moments.sums))
+                picked = min(len(pixels), _PIXELS)
+                moments.see(pixels[np.arange(picked) * len(pixels) // picked])
+            if progress is not None:
+                progress("measure layer inputs", done + 1, len(data))
+    for moments in wanted.values():
+        moments.flush()
+    return wanted
+
+
+def coverage(graph: Graph, node: Node) -> NDArray[np.float64]:
+    """The share of output pixels for which each tap of a convolution lies inside the image,
+    [KH, KW].
+    """
+    weights: Any = graph.values[node.inputs[1]].shape
+    if node.op != "Conv2d":
+        return np.ones(weights[1:3] if len(weights) == 4 else (1, 1))
+    x, y = graph.values[node.inputs[0]].shape, graph.values[node.outputs[0]].shape
+
+    def along(axis: int, stride: str, dilation: str, pad: str) -> NDArray[np.float64]:
+        tap = np.arange(weights[axis])[:, None] * node.attrs[dilation] - node.attrs[pad]
+        at = np.arange(y[axis])[None, :] * node.attrs[stride] + tap
+        return np.asarray(((at >= 0) & (at < x[axis])).mean(axis=1))
+
+    return np.outer(
+        along(1, "stride_h", "dilation_h", "pad_top"),
+        along(2, "stride_w", "dilation_w", "pad_left"),
+    )

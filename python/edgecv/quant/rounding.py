@@ -1,0 +1,264 @@
+"""Integer weights of one layer under limits: a width in bits and a bound on every lane set.
+
+Per output channel the scale is searched; weights are rounded; lane sets beyond the bound are pulled
+back by least squares; then single steps of weights go on as long as they lower the error of the
+layer's output, which the covariance of its input measures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Optional, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv.quant.lanes import Lanes
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+# Scales tried, as factors of max|w| / qmax; then once more around the best.
+_COARSE = np.geomspace(0.4, 3.6, 24)
+_FINE = np.geomspace(0.96, 1.04, 8)
+_LEAST_AT_8_BITS = 0.8  # cutting the largest weights pays for few bits alone
+_CHUNK = 1 << 18  # weights at a time, so that the search stays in cache
+_BLOCK = 32  # columns whose steps are decided before the others hear of them
+_SWEEPS = 3
+
+
+@dataclass
+class Limits:
+    """|q| <= qmax; in every lane set of every map the sums of each sign are <= bound."""
+
+    qmax: int
+    bound: int
+    maps: Sequence[Lanes]  # [K] each; none: no bound
+
+
+@dataclass
+class Rounded:
+    """Integers [rows, K] and the scale [channels] they are steps of."""
+
+    q: NDArray[np.int8]
+    scale: Floats
+
+
+def pull_back(v: Floats, q: Floats, h: Floats, bound: float) -> Floats:
+    """The integers 0 <= p <= q whose sum along the last axis is at most ``bound`` and that have the
+    least sum of h * (v - p)^2.
+
+    v, q, h: [n, g]; q is v rounded (or less), h positive. The error is convex in each integer, so
+    that the real optimum, rounded down and then raised where that gains most, is the integer one
+    but for ties of the rounding.
+    """
+    real, weight = np.maximum(v, 0.0).astype(np.float64), h.astype(np.float64)
+    if (v <= q + 0.5).all():
+        level = _level(real, weight, bound)
+    else:
+        level = _capped_level(real, q, weight, bound)
+    p = np.minimum(np.floor(np.maximum(real - level[:, None] / weight, 0.0) + 1e-6), q)
+    left = bound - p.sum(axis=1)
+    gain = weight * (2.0 * (real - p) - 1.0)
+    gain[p + 1 > q] = -1.0
+    rank = np.argsort(np.argsort(-gain, axis=1, kind="stable"), axis=1)
+    p += (gain > 0) & (rank < left[:, None])
+    return np.asarray(p, np.float32)
+
+
+def _level(v: Doubles, h: Doubles, bound: float) -> Doubles:
+    """The least t >= 0 at which max(v - t / h, 0) sums to at most ``bound``, [n]."""
+    order = np.argsort(-v * h, axis=1)
+    weight = np.cumsum(np.take_along_axis(1.0 / h, order, 1), axis=1)
+    levels = (np.cumsum(np.take_along_axis(v, order, 1), axis=1) - bound) / weight
+    return np.asarray(np.maximum(levels.max(axis=1), 0.0))
+
+
+def _capped_level(v: Doubles, q: Floats, h: Doubles, bound: float) -> Doubles:
+    """The same for min(max(v - t / h, 0), q), by bisection."""
+    low, high = np.zeros(len(v)), _level(v, h, bound)
+    for _ in range(48):
+        middle = (low + high) / 2
+        sums = np.minimum(np.maximum(v - middle[:, None] / h, 0.0), q).sum(axis=1)
+        low, high = np.where(sums > bound, middle, low), np.where(sums > bound, high, middle)
+    return high
+
+
+def _blocks(lanes: Lanes) -> NDArray[np.int64]:
+    """[sets, g]: the weights of each lane set, K where a set has fewer."""
+    sets = int(lanes.max()) + 1
+    sizes = np.bincount(lanes, minlength=sets)
+    table = np.full((sets, int(sizes.max())), len(lanes), np.int64)
+    order = np.argsort(lanes, kind="stable")
+    within = np.arange(len(lanes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    table[lanes[order], within] = order
+    return table
+
+
+class _Projection:
+    """Rounds real weights in steps [rows, K] to integers within limits."""
+
+    def __init__(self, limits: Limits, h: Floats) -> None:
+        self._limits = limits
+        self._tables = [_blocks(lanes) for lanes in limits.maps]
+        self._h = np.append(h, np.float32(1.0))
+
+    def __call__(self, v: Floats) -> Floats:
+        qmax = np.float32(self._limits.qmax)
+        q = np.clip(np.rint(v), -qmax, qmax)
+        for table in self._tables:
+            self._pull(v, q, table)
+        return q
+
+    def _pull(self, v: Floats, q: Floats, table: NDArray[np.int64]) -> None:
+        bound = self._limits.bound
+        padded = np.concatenate([q, np.zeros((len(q), 1), np.float32)], axis=1)
+        magnitude = np.abs(padded)
+        # Cheap first look: a set whose magnitudes fit holds the bound for either sign.
+        sums = magnitude[:, table[:, 0]]
+        for column in table.T[1:]:
+            sums += magnitude[:, column]
+        row, lane = np.nonzero(sums > bound)
+        if len(row) == 0:
+            return
+        at = table[lane]  # [n, g]
+        values = padded[row[:, None], at]
+        real = np.where(at < q.shape[1], v[row[:, None], np.minimum(at, q.shape[1] - 1)], 0.0)
+        weights = self._h[at]
+        for sign in (1.0, -1.0):
+            part = np.maximum(sign * values, 0.0)
+            bad = part.sum(axis=1) > bound
+            if bad.any():
+                kept = pull_back(sign * real[bad], part[bad], weights[bad], bound)
+                values[bad] = np.where(part[bad] > 0, sign * kept, values[bad])
+        inside = at < q.shape[1]
+        q[np.broadcast_to(row[:, None], at.shape)[inside], at[inside]] = values[inside]
+
+
+def search_scales(
+    w: Floats, h: Floats, floor: Doubles, limits: Limits, rows_a_channel: int
+) -> Floats:
+    """The scale of each output channel with the least sum of h * (w - scale * q)^2, [channels].
+
+    w: [channels * rows_a_channel, K]; h: [K]; floor: the least scale allowed, [channels].
+    """
+    channels = len(w) // rows_a_channel
+    project = _Projection(limits, h)
+    size = max(1, _CHUNK // (w.shape[1] * rows_a_channel))
+    result = np.empty(channels, np.float64)
+    for first in range(0, channels, size):
+        part = slice(first, min(first + size, channels))
+        block = w[part.start * rows_a_channel : part.stop * rows_a_channel]
+        top = np.abs(block).reshape(part.stop - part.start, -1).max(axis=1) / float(limits.qmax)
+        base = np.maximum(top.astype(np.float64), floor[part])
+
+        def error(scale: Doubles, block: Floats = block) -> Doubles:
+            step = np.repeat(scale, rows_a_channel).astype(np.float32)[:, None]
+            v = block / step
+            off = (v - project(v)) * step
+            return np.asarray(
+                ((off * off) @ h).reshape(len(scale), -1).sum(axis=1, dtype=np.float64)
+            )
+
+        best, least = base.copy(), np.full(len(base), np.inf)
+        for factors in (_COARSE, _FINE):
+            center = base if factors is _COARSE else best.copy()
+            for factor in factors:
+                if factor < _LEAST_AT_8_BITS and limits.qmax == 127 and factors is _COARSE:
+                    continue
+                scale = np.maximum(center * factor, floor[part])
+                found = error(scale)
+                better = found < least
+                best[better], least[better] = scale[better], found[better]
+        result[part] = best
+    return result.astype(np.float32)
+
+
+def refine(v: Floats, q: Floats, covariance: Floats, limits: Limits, sweeps: int) -> Floats:
+    """Moves integers by what lowers (v - q) C (v - q)^T of each row, one column after the other,
+    within limits.
+
+    v, q: [rows, K]; covariance: [K, K].
+    """
+    qt = np.ascontiguousarray(q.T)
+    gradient = np.ascontiguousarray(covariance @ (v - q).T)  # [K, rows]
+    diagonal = np.diagonal(covariance).copy()
+    budgets = [_Budget(qt, lanes, limits.bound) for lanes in limits.maps]
+    qmax = np.float32(limits.qmax)
+    count = len(qt)
+    for _ in range(sweeps):
+        moved = 0
+        for first in range(0, count, _BLOCK):
+            last = min(first + _BLOCK, count)
+            local = gradient[first:last].copy()
+            before = qt[first:last].copy()
+            for k in range(first, last):
+                old = qt[k]
+                new = np.rint(old + local[k - first] / diagonal[k])
+                low, high = np.full_like(old, -qmax), np.full_like(old, qmax)
+                for budget in budgets:
+                    low, high = budget.range_of(k, old, low, high)
+                new = np.minimum(np.maximum(new, low), high)
+                step = new - old
+                if not step.any():
+                    continue
+                local -= covariance[k, first:last, None] * step
+                for budget in budgets:
+                    budget.move(k, old, new)
+                qt[k] = new
+            change = qt[first:last] - before
+            steps = int(np.count_nonzero(change))
+            if steps:
+                moved += steps
+                gradient -= covariance[:, first:last] @ change
+        if moved == 0:
+            break
+    return np.ascontiguousarray(qt.T)
+
+
+class _Budget:
+    """What the lane sets of one map still hold, [sets, rows] for each sign."""
+
+    def __init__(self, qt: Floats, lanes: Lanes, bound: int) -> None:
+        self._lanes, self._bound = lanes, np.float32(bound)
+        shape = (int(lanes.max()) + 1, qt.shape[1])
+        self._positive, self._negative = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        np.add.at(self._positive, lanes, np.maximum(qt, 0.0))
+        np.add.at(self._negative, lanes, np.maximum(-qt, 0.0))
+
+    def range_of(self, k: int, old: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+        lane = self._lanes[k]
+        room = self._bound - self._positive[lane] + np.maximum(old, 0.0)
+        depth = self._bound - self._negative[lane] + np.maximum(-old, 0.0)
+        return np.maximum(low, -depth), np.minimum(high, room)
+
+    def move(self, k: int, old: Floats, new: Floats) -> None:
+        lane = self._lanes[k]
+        self._positive[lane] += np.maximum(new, 0.0) - np.maximum(old, 0.0)
+        self._negative[lane] += np.maximum(-new, 0.0) - np.maximum(-old, 0.0)
+
+
+def round_rows(
+    w: Floats,
+    h: Floats,
+    covariance: Optional[Floats],
+    floor: Doubles,
+    limits: Limits,
+    rows_a_channel: int,
+) -> Rounded:
+    """Integers and scales for w [channels * rows_a_channel, K] within limits.
+
+    h: how much an error of each column matters, [K]; covariance: [K, K] of what the columns are
+    multiplied with, or None.
+    """
+    scale = search_scales(w, h, floor, limits, rows_a_channel)
+    project = _Projection(limits, h)
+    parts: List[NDArray[np.int8]] = []
+    size = max(1, 16 * _CHUNK // (w.shape[1] * rows_a_channel))
+    for first in range(0, len(scale), size):
+        rows = slice(first * rows_a_channel, (first + size) * rows_a_channel)
+        v = w[rows] / np.repeat(scale[first : first + size], rows_a_channel)[:, None]
+        q = project(v)
+        if covariance is not None:
+            q = refine(v, q, covariance, limits, _SWEEPS)
+        parts.append(q.astype(np.int8))
+    return Rounded(np.concatenate(parts), scale)

@@ -1,0 +1,175 @@
+"""Integer weights of a layer: plain, or lane-safe with the largest group its error allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import List, Mapping, Optional, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv.quant.lanes import GROUPS, lane_bound, lane_maps
+from edgecv.quant.moments import Moments
+from edgecv.quant.parameters import (
+    QuantizedWeights,
+    QuantParams,
+    check_bounds,
+    quantize_weights,
+    scale_floor,
+)
+from edgecv.quant.rounding import Limits, Rounded, round_rows
+
+Floats = NDArray[np.float32]
+PLAIN_GROUP = 1
+# A group is taken when the lane-safe weights have a signal to noise ratio at most this many dB
+# below that of plain rounding to the same width; else the next smaller group, at last plain.
+MOST_LOSS_DB = 9.0
+
+
+@dataclass(frozen=True)
+class QuantOptions:
+    """What a conversion to int8 is asked for.
+
+    lane_safe: weights whose sums of ``group`` products are exact in 16-bit lanes; else plain.
+    bits: width of weights. bits_of_node: the same for single layers.
+    """
+
+    lane_safe: bool = True
+    group: int = 4
+    bits: int = 8
+    activation_bits: int = 8
+    bits_of_node: Mapping[str, int] = field(default_factory=dict)
+
+    def bits_of(self, node: str, depthwise: bool) -> int:
+        """The width of a layer's weights; depthwise layers keep 8 unless named: they have few."""
+        return self.bits_of_node.get(node, 8 if depthwise else self.bits)
+
+
+@dataclass
+class Layer:
+    """A layer to round: real weights [OC, KH, KW, C/groups] or [N, K], bias [OC], and what is known
+    of its input and output.
+    """
+
+    weights: Floats
+    bias: Floats
+    groups: int
+    x: QuantParams
+    y: QuantParams
+    input_range: int
+    moments: Optional[Moments] = None
+    coverage: Optional[NDArray[np.float64]] = None
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each output channel reads one input channel."""
+        return self.weights.ndim == 4 and self.weights.shape[3] == 1
+
+
+@dataclass
+class Choice:
+    """Rounded weights, the lane group they keep (1: plain) and how far they are from real."""
+
+    weights: QuantizedWeights
+    group: int
+    sqnr_db: float
+
+
+def sqnr_db(real: Floats, q: NDArray[np.int8], scale: Floats) -> float:
+    """Signal to noise ratio of integer weights, infinite when nothing was rounded."""
+    restored = q * scale.reshape((-1,) + (1,) * (real.ndim - 1))
+    noise = float(((restored - real).astype(np.float64) ** 2).sum())
+    power = float((real.astype(np.float64) ** 2).sum())
+    return float(10 * np.log10(power / noise)) if noise > 0 and power > 0 else float("inf")
+
+
+def plain(layer: Layer, bits: int = 8) -> Choice:
+    """Rounded to nearest, the scale that of the largest weight."""
+    q = quantize_weights(layer.weights, layer.bias, layer.x, layer.y, qmax=2 ** (bits - 1) - 1)
+    return Choice(q, PLAIN_GROUP, sqnr_db(layer.weights, q.weights, q.scale))
+
+
+def lane_safe(layer: Layer, group: int, bits: int = 8) -> Choice:
+    """Weights whose sums of ``group`` products are exact in 16 bits, or of a smaller group when
+    that costs more than MOST_LOSS_DB.
+    """
+    nearest = plain(layer, bits)
+    if layer.is_depthwise:
+        return _corrected(layer, nearest)
+    for smaller in sorted((g for g in GROUPS if g <= group), reverse=True):
+        found = _rounded(layer, smaller, bits)
+        if found.sqnr_db >= nearest.sqnr_db - MOST_LOSS_DB:
+            return found
+    return _corrected(layer, nearest)
+
+
+def _rounded(layer: Layer, group: int, bits: int) -> Choice:
+    w = layer.weights if layer.weights.ndim == 4 else layer.weights[:, None, None, :]
+    oc, height, width, channels = w.shape
+    maps = lane_maps((height, width), channels, group)
+    joint = len(maps) > 1  # lane sets that cross taps: all taps of a channel are one row
+    rows, columns = (1, height * width * channels) if joint else (height * width, channels)
+    limits = Limits(
+        2 ** (bits - 1) - 1,
+        lane_bound(layer.input_range),
+        maps if joint else [maps[0][:channels]],
+    )
+    floor = scale_floor(layer.weights, layer.bias, layer.x, layer.y)
+    per_group = oc // layer.groups
+    parts: List[Rounded] = []
+    for index in range(layer.groups):
+        part = slice(index * per_group, (index + 1) * per_group)
+        h, covariance = _importance(layer, index * channels, channels, height * width, joint)
+        block = w[part].reshape(per_group * rows, columns)
+        parts.append(round_rows(block, h, covariance, floor[part], limits, rows))
+    q = np.concatenate([part.q for part in parts]).reshape(layer.weights.shape)
+    scale = np.concatenate([part.scale for part in parts])
+    return _finish(layer, q, scale, group)
+
+
+def _importance(
+    layer: Layer, first: int, channels: int, taps: int, joint: bool
+) -> Tuple[Floats, Optional[Floats]]:
+    """(variance [K], covariance [K, K]) of what the columns of a row are multiplied with."""
+    repeats = taps if joint else 1
+    if layer.moments is None:
+        return np.ones(channels * repeats, np.float32), None
+    h = layer.moments.variance()[first : first + channels]
+    covariance = layer.moments.covariance(first, channels)
+    if joint:
+        h = np.tile(h, taps)
+        if covariance is not None:
+            covariance = np.kron(np.eye(taps, dtype=np.float32), covariance)
+    return h, covariance
+
+
+def _corrected(layer: Layer, choice: Choice) -> Choice:
+    return _finish(layer, choice.weights.weights, choice.weights.scale, choice.group)
+
+
+def _finish(layer: Layer, q: NDArray[np.int8], scale: Floats, group: int) -> Choice:
+    """Integer bias and multipliers; the bias takes up the mean error that rounding made."""
+    bias = layer.bias.astype(np.float64)
+    per_channel = scale.astype(np.float64).reshape((-1,) + (1,) * (q.ndim - 1))
+    if layer.moments is not None:
+        off = layer.weights.astype(np.float64) - q * per_channel
+        bias = bias + (off * _mean_input(layer)).reshape(len(q), -1).sum(axis=1)
+    product = (np.float32(layer.x.scale) * scale).astype(np.float32)
+    integer_bias = np.rint(bias / product.astype(np.float64)).astype(np.int64)
+    mult = (product / np.float32(layer.y.scale)).astype(np.float32)
+    check_bounds(q, integer_bias, mult, layer.x)
+    weights = QuantizedWeights(q, integer_bias.astype(np.int32), scale, mult)
+    return Choice(weights, group, sqnr_db(layer.weights, q, scale))
+
+
+def _mean_input(layer: Layer) -> NDArray[np.float64]:
+    """What each weight is multiplied with on average, broadcastable to the weights."""
+    assert layer.moments is not None
+    mean = layer.moments.mean().astype(np.float64)
+    if layer.weights.ndim == 2:
+        return mean
+    oc, height, width, channels = layer.weights.shape
+    owner = np.arange(oc) // (oc // layer.groups)
+    cover = np.ones((height, width)) if layer.coverage is None else layer.coverage
+    by_channel = mean.reshape(layer.groups, channels)[owner]
+    return np.asarray(cover[None, :, :, None] * by_channel[:, None, None, :])

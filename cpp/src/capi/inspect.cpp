@@ -16,7 +16,7 @@ edgecv_status edgecv_model_tensor(const edgecv_model* model, uint32_t index,
     const format::ParsedModel& file = unwrap(model)->file();
     if (index >= file.tensors.size()) return no_such("tensor", index, file.tensors.size(), e);
     const format::TensorRecord& tensor = file.tensors[index];
-    const runtime::TensorPlace& place = unwrap(model)->plan().places[index];
+    const runtime::TensorPlace& place = unwrap(model)->plan().layout.places[index];
     edgecv_tensor_info full;
     memset(&full, 0, sizeof(full));
     full.name = file.tensor_name(index);

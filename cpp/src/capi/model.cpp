@@ -160,12 +160,12 @@ edgecv_status edgecv_model_get_info(const edgecv_model* handle, edgecv_model_inf
     full.preprocess_count = static_cast<uint32_t>(file.preprocess.size());
     full.golden_count = static_cast<uint32_t>(file.goldens.size());
     full.threads = plan.threads;
-    full.keep_all = plan.keep_all ? 1 : 0;
+    full.keep_all = plan.layout.keep_all ? 1 : 0;
     full.isa = plan.isa.name;
     full.file_bytes = model.file_bytes();
     for (const format::TensorRecord& tensor : file.tensors) full.weight_bytes += tensor.size;
     full.packed_bytes = plan.packed.size();
-    full.arena_bytes = plan.arena_bytes;
+    full.arena_bytes = plan.layout.arena_bytes;
     full.scratch_bytes =
         plan.scratch_bytes * static_cast<uint64_t>(plan.threads) + plan.staging_bytes;
     full.macs = plan.macs;

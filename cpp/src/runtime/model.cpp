@@ -20,9 +20,11 @@ Status Model::load(const ModelSource& source, const PlanOptions& options,
   if (log.write != nullptr) {
     char text[256];
     snprintf(text, sizeof(text),
-             "loaded %zu ops as %zu steps for %s, %d threads, arena %llu bytes, packed %zu bytes",
-             model->file_.ops.size(), model->plan_.steps.size(), model->plan_.isa.name,
-             model->plan_.threads, static_cast<unsigned long long>(model->plan_.arena_bytes),
+             "loaded %zu ops as %zu steps in %zu chains for %s, %d threads, arena %llu bytes, "
+             "packed %zu bytes",
+             model->file_.ops.size(), model->plan_.steps.size(), model->plan_.chains.size(),
+             model->plan_.isa.name, model->plan_.threads,
+             static_cast<unsigned long long>(model->plan_.layout.arena_bytes),
              model->plan_.packed.size());
     log.write(log.context, 0, text);
   }
@@ -42,10 +44,9 @@ Status Model::open(const ModelSource& source, const PlanOptions& options,
     EDGECV_TRY(source_.open_bytes(source.bytes, source.size, limits.file_bytes, error));
   }
   EDGECV_TRY(format::read_model(source_.data(), source_.size(), limits, &file_, error));
+  limits_ = limits;
   return make_plan(file_, options, limits, allocator_, &plan_, error);
 }
-
-size_t Model::block_bytes() const { return plan_.arena_bytes + plan_.staging_bytes; }
 
 void Model::release() {
   if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;

@@ -41,8 +41,7 @@ class Model {
   const format::ParsedModel& file() const { return file_; }
   const Plan& plan() const { return plan_; }
   size_t file_bytes() const { return source_.size(); }
-  // Memory of a session's arena, staging area included.
-  size_t block_bytes() const;
+  const format::Limits& limits() const { return limits_; }
 
  private:
   Model(const Allocator& allocator)
@@ -55,6 +54,7 @@ class Model {
   format::Source source_;
   format::ParsedModel file_;
   Plan plan_;
+  format::Limits limits_;
   std::atomic<int> references_{1};
 };
 

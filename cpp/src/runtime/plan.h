@@ -1,5 +1,6 @@
 // The plan of a model on this machine: which kernel does each part of each op, weights packed for
-// it, every activation placed. Immutable once made; all sessions of a model share it.
+// it, which steps run as chains, every activation placed. Immutable once made; all sessions of a
+// model share it.
 #ifndef EDGECV_RUNTIME_PLAN_H_
 #define EDGECV_RUNTIME_PLAN_H_
 
@@ -11,20 +12,27 @@
 #include "format/reader.h"
 #include "kernels/registry.h"
 #include "ops/op.h"
+#include "runtime/chain.h"
 #include "runtime/isa.h"
+#include "runtime/layout.h"
+#include "runtime/port_plan.h"
 
 namespace edgecv::runtime {
+
+enum class ChainMode : int32_t {
+  kAuto,  // where it is worth it
+  kOff,
+  kAll,  // wherever it is possible
+};
 
 struct PlanOptions {
   int32_t threads = 0;        // of one run; 0: all CPUs of the affinity mask
   const char* isa = nullptr;  // see choose_isa
-  bool keep_all = false;      // every tensor its own memory
-};
-
-// Where a tensor lives: constants in the file, activations in the arena.
-struct TensorPlace {
-  const uint8_t* constant;  // null for activations
-  int64_t offset;           // in the arena; -1: constant, or nothing writes and reads it
+  bool keep_all = false;      // every tensor its own memory; no chains
+  ChainMode chains = ChainMode::kOff;
+  int32_t stripe = 0;  // of every chain; 0: chosen for each
+  // false: convolutions take any value of s8, whatever the file proves about it (runtime/bounds.h)
+  bool bounds = true;
 };
 
 struct Step {
@@ -36,37 +44,32 @@ struct Step {
   uint64_t scratch_bytes;  // a thread
   int64_t items;
   bool parallel;  // worth more than one thread
-};
-
-// A port's way between the caller's memory and the arena. `move` is null when both layouts are the
-// same memory order, `convert` (quantize or dequantize) when the tensor is not s8.
-struct PortPlan {
-  int64_t elements;
-  const kernels::Kernel* move;
-  kernels::MoveProblem move_problem;  // input: API layout to stored; output: the other way
-  const kernels::Kernel* convert;
-  kernels::UnaryProblem convert_problem;
+  int32_t chain;  // in Plan::chains, -1: none
 };
 
 struct Plan {
   explicit Plan(const Allocator& allocator)
       : steps(allocator),
         first_step(allocator),
-        places(allocator),
+        roots(allocator),
+        chains(allocator),
+        links(allocator),
         ports(allocator),
-        packed(allocator) {}
+        packed(allocator),
+        layout(allocator) {}
 
   IsaChoice isa = {nullptr, 0};
   int32_t threads = 1;
-  bool keep_all = false;
   Array<Step> steps;
   Array<uint32_t> first_step;  // by op, one more at the end
-  Array<TensorPlace> places;   // by tensor id
-  Array<PortPlan> ports;       // as ParsedModel::ports
+  Array<uint32_t> roots;       // by tensor: whose memory it shares; itself when it has its own
+  Array<Chain> chains;         // in the order of their steps
+  Array<ChainLink> links;
+  Array<PortPlan> ports;  // as ParsedModel::ports
   Array<uint8_t> packed;
-  uint64_t arena_bytes = 0;
+  Layout layout;               // of a session, unless it asks for one of its own
   uint64_t staging_bytes = 0;  // for ports, at the end of the arena's block
-  uint64_t scratch_bytes = 0;  // a thread, multiple of kAlignment
+  uint64_t scratch_bytes = 0;  // a thread, multiple of kAlignment; line buffers included
   uint64_t macs = 0;
 };
 

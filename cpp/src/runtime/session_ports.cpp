@@ -60,7 +60,7 @@ Status Session::find_port(bool input, uint32_t index, const PortRecord** record,
   }
   const uint32_t at = input ? index : file.input_ports + index;
   *record = &file.ports[at];
-  *port = &model_->plan().ports[at];
+  *port = &plan_->ports[at];
   return Status::kOk;
 }
 
@@ -100,7 +100,7 @@ Status Session::set_input(uint32_t index, const void* data, size_t bytes, Dtype 
   const bool move = api && port->move != nullptr;
   int result = 0;
   if (quantize) {
-    uint8_t* staging = move ? block_ + model_->plan().arena_bytes : destination;
+    uint8_t* staging = move ? block_ + layout_->arena_bytes : destination;
     result = run_single(*port->convert, &port->convert_problem, data, staging);
     if (result == 0 && move) run_single(*port->move, &port->move_problem, staging, destination);
   } else {
@@ -199,7 +199,7 @@ Status Session::get_output(uint32_t index, void* data, size_t bytes, Dtype dtype
   const bool move = api && port->move != nullptr;
   if (dequantize) {
     if (move) {
-      uint8_t* staging = block_ + model_->plan().arena_bytes;
+      uint8_t* staging = block_ + layout_->arena_bytes;
       run_single(*port->move, &port->move_problem, source, staging);
       source = staging;
     }

@@ -85,7 +85,7 @@ class Verifier {
     const format::ParsedModel& file = model_->file();
     const uint32_t id = file.ops[digest.op].output;
     const TensorRecord& tensor = file.tensors[id];
-    const TensorPlace& place = model_->plan().places[id];
+    const TensorPlace& place = session_->layout().places[id];
     const uint8_t* data = place.constant != nullptr ? place.constant : session_->activation(id);
     if (data == nullptr) return;  // the output of a view nothing reads
     ++report_->digests;

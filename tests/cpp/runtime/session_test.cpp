@@ -284,7 +284,7 @@ TEST(keep_all_keeps_what_the_callback_sees) {
   LoadedModel shared("small");
   REQUIRE_EQ(kept.status, Status::kOk);
   REQUIRE_EQ(shared.status, Status::kOk);
-  CHECK(kept.model->plan().arena_bytes > shared.model->plan().arena_bytes);
+  CHECK(kept.model->plan().layout.arena_bytes > shared.model->plan().layout.arena_bytes);
   struct Seen {
     runtime::Session* session;
     std::vector<std::vector<int8_t>> outputs;

@@ -1,0 +1,134 @@
+// Chains: consecutive steps that work row by row, run a stripe of output rows at a time, so that
+// what lies between them is never whole in memory. Between two links of a chain there is a line
+// buffer of one thread, which holds just the rows that the next stripe still reads; the links run
+// the kernels and packed weights of their steps on the rows of the stripe (kernels/kernel.h says
+// what may vary), so the results are those of the steps one by one, bit for bit.
+//
+// For several threads the output rows are split into bands. A band computes all it needs itself:
+// rows that two bands need are computed twice.
+#ifndef EDGECV_RUNTIME_CHAIN_H_
+#define EDGECV_RUNTIME_CHAIN_H_
+
+#include <stdint.h>
+
+#include "format/reader.h"
+#include "ops/op.h"
+
+namespace edgecv::runtime {
+
+constexpr int kMaxChainLinks = 16;
+
+struct RowRange {
+  int32_t begin, end;
+};
+
+// An input of a link. Memory outside the chain has all rows of all images; `image` is then the
+// distance between two of them.
+struct ChainInput {
+  int32_t producer;  // the link that writes it, -1: memory outside the chain
+  int32_t rows;      // of one image
+  int64_t pitch;     // bytes from row to row; 0: every row reads the same
+  int64_t image;
+};
+
+// Output row r reads rows [r * stride - pad, r * stride - pad + reach) of every input with rows.
+struct ChainLink {
+  uint32_t step;  // in Plan::steps
+  int32_t rows;   // of one image of the output
+  int32_t stride, reach, pad;
+  int64_t pitch, image;  // of the output
+  int64_t row_items;     // elementwise: what a row adds to the outermost count of the problem
+  int64_t buffer;        // where its line buffer begins in a thread's
+  int32_t capacity;      // rows of that buffer; the last link has none and writes the arena
+  int32_t input_count;
+  ChainInput inputs[ops::kMaxCallInputs];
+};
+
+struct Chain {
+  uint32_t first_step, link_count;  // link i does step first_step + i
+  uint32_t first_link;              // in Plan::links
+  int32_t batch;
+  int32_t stripe;  // output rows at a time
+  int32_t bands;   // of an image, when several threads run it
+  uint64_t buffer_bytes;
+};
+
+// Fills all of *link but its step, buffer and capacity, with every input outside the chain; *batch
+// is that of the output. False when the call cannot be a link: it does not go row by row, or its
+// output has gaps.
+bool describe_link(const format::ParsedModel& model, const ops::Call& call, ChainLink* link,
+                   int32_t* batch);
+
+// Rows of input `i` that output rows `out` read, inside the image.
+RowRange input_rows(const ChainLink& link, int32_t i, RowRange out);
+
+// The call's problem for output rows `out` of one image.
+void make_stripe_problem(const ops::Call& call, const ChainLink& link, RowRange out,
+                         ops::Problem* problem);
+
+inline RowRange band_rows(int32_t rows, int32_t band, int32_t bands) {
+  return {static_cast<int32_t>(int64_t{rows} * band / bands),
+          static_cast<int32_t>(int64_t{rows} * (band + 1) / bands)};
+}
+
+// Goes through the work of one band in order. Calls
+//   visitor->shift(link, drop, count)   the first `count` rows behind the first `drop` ones of the
+//                                       link's buffer move to its start
+//   visitor->run(link, rows, first)     do these output rows; first[l] is the row at the start of
+//                                       link l's buffer
+// until run() gives something but 0, which is returned.
+template <typename Visitor>
+int walk_band(const ChainLink* links, int32_t count, int32_t stripe, RowRange band,
+              Visitor* visitor) {
+  const int32_t last = count - 1;
+  int32_t first[kMaxChainLinks], done[kMaxChainLinks], need[kMaxChainLinks];
+  for (int32_t l = 0; l < last; ++l) done[l] = links[l].rows;
+  done[last] = band.begin;
+  for (int32_t l = last; l > 0; --l) {
+    for (int32_t i = 0; i < links[l].input_count; ++i) {
+      const int32_t from = links[l].inputs[i].producer;
+      if (from < 0) continue;
+      const int32_t begin = input_rows(links[l], i, {done[l], done[l] + 1}).begin;
+      if (begin < done[from]) done[from] = begin;
+    }
+  }
+  for (int32_t l = 0; l < count; ++l) first[l] = done[l];
+  for (int32_t y = band.begin; y < band.end; y += stripe) {
+    for (int32_t l = 0; l < last; ++l) need[l] = done[l];
+    need[last] = y + stripe < band.end ? y + stripe : band.end;
+    for (int32_t l = last; l > 0; --l) {
+      if (need[l] == done[l]) continue;
+      for (int32_t i = 0; i < links[l].input_count; ++i) {
+        const int32_t from = links[l].inputs[i].producer;
+        if (from < 0) continue;
+        const int32_t end = input_rows(links[l], i, {done[l], need[l]}).end;
+        if (end > need[from]) need[from] = end;
+      }
+    }
+    for (int32_t l = 0; l < count; ++l) {
+      if (need[l] == done[l]) continue;
+      if (l != last && need[l] - first[l] > links[l].capacity) {
+        int32_t keep = done[l];
+        for (int32_t reader = l + 1; reader < count; ++reader) {
+          for (int32_t i = 0; i < links[reader].input_count; ++i) {
+            if (links[reader].inputs[i].producer != l) continue;
+            const int32_t begin =
+                input_rows(links[reader], i, {done[reader], done[reader] + 1}).begin;
+            if (begin < keep) keep = begin;
+          }
+        }
+        if (keep < first[l]) keep = first[l];
+        if (keep > first[l]) visitor->shift(l, keep - first[l], done[l] - keep);
+        first[l] = keep;
+      }
+      const int result = visitor->run(l, RowRange{done[l], need[l]}, first);
+      if (result != 0) return result;
+      done[l] = need[l];
+    }
+  }
+  return 0;
+}
+
+}  // namespace edgecv::runtime
+
+#endif  // EDGECV_RUNTIME_CHAIN_H_

@@ -1,0 +1,186 @@
+#include "runtime/chain_plan.h"
+
+namespace edgecv::runtime {
+namespace {
+
+using format::kAbsent;
+using format::ParsedModel;
+
+uint64_t align_up(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+// What a step would be in a chain.
+struct Candidate {
+  ChainLink link;
+  int32_t batch;
+  bool possible;
+  uint32_t last_reader;  // of its output; kAbsent: the output must be whole in memory
+};
+
+// Drops rows as early as possible and notes how many are there at most, and what scratch the
+// kernels need: with buffers of that size a walk drops no row too early.
+struct Measure {
+  const Step* steps;  // of the first link
+  ChainLink* links;
+  uint64_t scratch_bytes = 0;
+  int32_t most[kMaxChainLinks] = {0};
+
+  void shift(int32_t, int32_t, int32_t) {}
+  int run(int32_t l, RowRange rows, const int32_t* first) {
+    if (most[l] < rows.end - first[l]) most[l] = rows.end - first[l];
+    const Step& step = steps[l];
+    ops::Problem problem;
+    make_stripe_problem(step.call, links[l], rows, &problem);
+    if (step.kernel->scratch_bytes != nullptr) {
+      const uint64_t bytes = step.kernel->scratch_bytes(&problem);
+      if (scratch_bytes < bytes) scratch_bytes = bytes;
+    }
+    // Rows of the convolution families promise to take any stripe of what they take.
+    const bool packs = step.kernel->packed_bytes != nullptr;
+    return packs || step.kernel->supports == nullptr || step.kernel->supports(&problem) ? 0 : 1;
+  }
+};
+
+class ChainPlanner {
+ public:
+  ChainPlanner(const ParsedModel& model, const PlanOptions& options, const Allocator& allocator,
+               Plan* plan, Error* error)
+      : model_(model),
+        options_(options),
+        allocator_(allocator),
+        plan_(*plan),
+        error_(error),
+        candidates_(allocator) {}
+
+  Status run() {
+    if (options_.chains == ChainMode::kOff) return Status::kOk;
+    if (!find_candidates()) return no_memory();
+    const uint32_t count = static_cast<uint32_t>(plan_.steps.size());
+    for (uint32_t begin = 0; begin < count;) {
+      ChainLink links[kMaxChainLinks];
+      uint32_t end = begin + 1;
+      const uint32_t most = count - begin < kMaxChainLinks ? count - begin : kMaxChainLinks;
+      uint32_t length = most;
+      for (; length >= 2; --length) {
+        if (connect(begin, length, links)) break;
+      }
+      if (length >= 2) {
+        bool added = false;
+        EDGECV_TRY(add(begin, length, links, &added));
+        if (added) end = begin + length;
+      }
+      begin = end;
+    }
+    return Status::kOk;
+  }
+
+ private:
+  Status no_memory() { return fail(error_, Status::kOutOfMemory, "no memory to plan chains"); }
+
+  bool find_candidates() {
+    const size_t count = plan_.steps.size();
+    Array<uint32_t> last_reader(allocator_);
+    if (!candidates_.resize(count) || !last_reader.resize(model_.tensors.size())) return false;
+    for (uint32_t& reader : last_reader) reader = 0;
+    for (uint32_t i = 0; i < count; ++i) {
+      const ops::Call& call = plan_.steps[i].call;
+      for (int32_t k = 0; k < call.input_count; ++k) last_reader[plan_.roots[call.inputs[k]]] = i;
+    }
+    // Ports and views need the whole tensor.
+    for (const format::PortRecord& port : model_.ports)
+      last_reader[plan_.roots[port.tensor]] = kAbsent;
+    for (uint32_t t = 0; t < plan_.roots.size(); ++t) {
+      if (plan_.roots[t] != t) last_reader[plan_.roots[t]] = last_reader[t] = kAbsent;
+    }
+    for (uint32_t i = 0; i < count; ++i) {
+      Candidate& candidate = candidates_[i];
+      const ops::Call& call = plan_.steps[i].call;
+      candidate.possible = describe_link(model_, call, &candidate.link, &candidate.batch);
+      candidate.last_reader = last_reader[call.output];
+      if (candidate.last_reader <= i) candidate.last_reader = kAbsent;  // nobody reads it
+    }
+    return true;
+  }
+
+  // Makes links of steps [begin, begin + length); false when they cannot be a chain.
+  bool connect(uint32_t begin, uint32_t length, ChainLink* links) const {
+    for (uint32_t l = 0; l < length; ++l) {
+      const Candidate& candidate = candidates_[begin + l];
+      if (!candidate.possible || candidate.batch != candidates_[begin].batch) return false;
+      if (l + 1 < length &&
+          (candidate.last_reader == kAbsent || candidate.last_reader >= begin + length)) {
+        return false;
+      }
+      links[l] = candidate.link;
+      links[l].step = begin + l;
+      links[l].buffer = 0;
+      links[l].capacity = 0;
+      const ops::Call& call = plan_.steps[begin + l].call;
+      for (int32_t i = 0; i < call.input_count; ++i) {
+        ChainInput& in = links[l].inputs[i];
+        for (uint32_t from = 0; from < l; ++from) {
+          if (plan_.steps[begin + from].call.output != call.inputs[i]) continue;
+          if (in.pitch != links[from].pitch || in.rows != links[from].rows) return false;
+          in.producer = static_cast<int32_t>(from);
+          in.image = 0;
+        }
+      }
+    }
+    return true;
+  }
+
+  Status add(uint32_t begin, uint32_t length, ChainLink* links, bool* added) {
+    const int32_t count = static_cast<int32_t>(length);
+    Chain chain;
+    chain.first_step = begin;
+    chain.link_count = length;
+    chain.first_link = static_cast<uint32_t>(plan_.links.size());
+    chain.batch = candidates_[begin].batch;
+    const int32_t rows = links[count - 1].rows;
+    chain.stripe = options_.stripe > 0 ? options_.stripe : 4;
+    if (chain.stripe > rows) chain.stripe = rows;
+    chain.bands = rows < plan_.threads ? rows : plan_.threads;
+    Measure measure;
+    measure.steps = &plan_.steps[begin];
+    measure.links = links;
+    for (int32_t bands = 1; bands <= chain.bands; bands += chain.bands == 1 ? 1 : chain.bands - 1) {
+      for (int32_t band = 0; band < bands; ++band) {
+        if (walk_band(links, count, chain.stripe, band_rows(rows, band, bands), &measure) != 0)
+          return Status::kOk;
+      }
+    }
+    uint64_t bytes = 0;
+    for (int32_t l = 0; l + 1 < count; ++l) {
+      links[l].capacity = measure.most[l];
+      links[l].buffer = static_cast<int64_t>(bytes);
+      bytes += align_up(static_cast<uint64_t>(links[l].pitch * links[l].capacity));
+    }
+    chain.buffer_bytes = bytes;
+    const uint64_t scratch = bytes + align_up(measure.scratch_bytes);
+    if (plan_.scratch_bytes < scratch) plan_.scratch_bytes = scratch;
+    for (int32_t l = 0; l < count; ++l) {
+      plan_.steps[begin + static_cast<uint32_t>(l)].chain =
+          static_cast<int32_t>(plan_.chains.size());
+      if (!plan_.links.push_back(links[l])) return no_memory();
+    }
+    if (!plan_.chains.push_back(chain)) return no_memory();
+    *added = true;
+    return Status::kOk;
+  }
+
+  const ParsedModel& model_;
+  const PlanOptions& options_;
+  const Allocator& allocator_;
+  Plan& plan_;
+  Error* error_;
+  Array<Candidate> candidates_;
+};
+
+}  // namespace
+
+Status plan_chains(const ParsedModel& model, const PlanOptions& options, const Allocator& allocator,
+                   Plan* plan, Error* error) {
+  ChainPlanner planner(model, options, allocator, plan, error);
+  return planner.run();
+}
+
+}  // namespace edgecv::runtime

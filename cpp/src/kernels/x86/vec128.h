@@ -251,6 +251,30 @@ EDGECV_INLINE void store_quarter(void* p, __m128i v, int64_t count) {
   }
 }
 
+// Loads and stores kWords bytes of a 128-bit register; with `count` the first of them.
+EDGECV_INLINE __m128i load_half(const void* p) { return load64(p); }
+EDGECV_INLINE void store_half(void* p, __m128i v) { store64(p, v); }
+EDGECV_INLINE __m128i load_half(const void* p, int64_t count) {
+  return count == kWords ? load64(p) : load_tail(p, count);
+}
+EDGECV_INLINE void store_half(void* p, __m128i v, int64_t count) {
+  if (count == kWords) {
+    store64(p, v);
+  } else {
+    store_tail(p, v, count);
+  }
+}
+
+// A 128-bit register as the low bytes of a vector whose others are 0.
+EDGECV_INLINE Vec from_low128(__m128i v) { return v; }
+
+// Two times kWords bytes to pairs a0 b0 a1 b1 ... of s16, kDwords pairs a vector.
+EDGECV_INLINE void interleave_s8_s16(__m128i a, __m128i b, Vec* low, Vec* high) {
+  const __m128i pairs = _mm_unpacklo_epi8(a, b);
+  *low = widen_low_s8(pairs);
+  *high = widen_high_s8(pairs);
+}
+
 // The four quarters of a vector, kDwords bytes each, to four places.
 EDGECV_INLINE void store_quarters(int8_t* p0, int8_t* p1, int8_t* p2, int8_t* p3, Vec bytes) {
   store32(p0, bytes);

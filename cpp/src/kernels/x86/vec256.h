@@ -278,6 +278,30 @@ EDGECV_INLINE void store_quarter(void* p, __m128i v, int64_t count) {
   }
 }
 
+// Loads and stores kWords bytes of a 128-bit register; with `count` the first of them.
+EDGECV_INLINE __m128i load_half(const void* p) { return load128(p); }
+EDGECV_INLINE void store_half(void* p, __m128i v) { store128(p, v); }
+EDGECV_INLINE __m128i load_half(const void* p, int64_t count) {
+  return count == kWords ? load128(p) : load_tail(p, count);
+}
+EDGECV_INLINE void store_half(void* p, __m128i v, int64_t count) {
+  if (count == kWords) {
+    store128(p, v);
+  } else {
+    store_tail(p, v, count);
+  }
+}
+
+// A 128-bit register as the low bytes of a vector whose others are 0.
+EDGECV_INLINE Vec from_low128(__m128i v) { return _mm256_zextsi128_si256(v); }
+
+// Two times kWords bytes to pairs a0 b0 a1 b1 ... of s16, kDwords pairs a vector.
+EDGECV_INLINE void interleave_s8_s16(__m128i a, __m128i b, Vec* low, Vec* high) {
+  const __m128i first = _mm_unpacklo_epi8(a, b), second = _mm_unpackhi_epi8(a, b);
+  *low = widen_s8_s16(first);
+  *high = widen_s8_s16(second);
+}
+
 // The four quarters of a vector, kDwords bytes each, to four places.
 EDGECV_INLINE void store_quarters(int8_t* p0, int8_t* p1, int8_t* p2, int8_t* p3, Vec bytes) {
   store64(p0, low_half(bytes));

@@ -1,0 +1,20 @@
+#include "kernels/sse41/simd.h"
+// The vocabulary above comes before the code written in it.
+#include "kernels/x86/resize.h"
+
+namespace edgecv::kernels::sse41 {
+
+extern const Kernel resize_s8_c8 = {
+    "resize_s8_c8__sse41",
+    EDGECV_ISA_NAME,
+    Family::kResizeS8,
+    kIsaNeeds,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
+    resize_items,
+    resize_run,
+};
+
+}  // namespace edgecv::kernels::sse41

@@ -9,12 +9,13 @@ using kernels::BinaryOp;
 using kernels::BinaryProblem;
 using kernels::Family;
 
-// Dims and strides of the broadcast: dims of 1 dropped, dims that follow each other in both
-// operands merged.
+// Dims and strides of the broadcast: dims of 1 dropped, dims that follow each other in all three
+// tensors merged.
 void set_broadcast(const TensorRecord& a, const TensorRecord& b, const TensorRecord& y,
                    BinaryProblem* p) {
   const TensorRecord* operands[2] = {&a, &b};
-  int64_t strides[2][format::kMaxRank];
+  int64_t strides[2][format::kMaxRank], out_stride[format::kMaxRank];
+  dense_strides(y, out_stride);
   for (int side = 0; side < 2; ++side) {
     int64_t step = 1;
     for (int i = y.rank - 1; i >= 0; --i) {
@@ -30,21 +31,23 @@ void set_broadcast(const TensorRecord& a, const TensorRecord& b, const TensorRec
     if (dim == 1) continue;
     const int last = p->rank - 1;
     if (last >= 0 && p->a_stride[last] == strides[0][i] * dim &&
-        p->b_stride[last] == strides[1][i] * dim) {
+        p->b_stride[last] == strides[1][i] * dim && p->out_stride[last] == out_stride[i] * dim) {
       p->dims[last] *= dim;
       p->a_stride[last] = strides[0][i];
       p->b_stride[last] = strides[1][i];
+      p->out_stride[last] = out_stride[i];
       continue;
     }
     p->dims[p->rank] = dim;
     p->a_stride[p->rank] = strides[0][i];
     p->b_stride[p->rank] = strides[1][i];
+    p->out_stride[p->rank] = out_stride[i];
     ++p->rank;
   }
   if (p->rank == 0) {
     p->rank = 1;
     p->dims[0] = 1;
-    p->a_stride[0] = p->b_stride[0] = 1;
+    p->a_stride[0] = p->b_stride[0] = p->out_stride[0] = 1;
   }
 }
 
@@ -83,7 +86,10 @@ Status lower_binary(Lowering* lowering, BinaryOp binary) {
 // A call of a family with UnaryProblem over all elements; null without memory.
 Call* add_unary(Lowering* lowering, Family family) {
   Call* call = lowering->add(family, 1);
-  if (call != nullptr) call->problem.unary.count = format::element_count(lowering->in(0));
+  if (call == nullptr) return nullptr;
+  kernels::UnaryProblem& p = call->problem.unary;
+  p.runs = 1;
+  p.count = p.in_stride = p.out_stride = format::element_count(lowering->in(0));
   return call;
 }
 

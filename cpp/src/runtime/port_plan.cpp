@@ -57,6 +57,7 @@ Status plan_port(const format::ParsedModel& model, const format::PortRecord& rec
     if (port->move == nullptr) return Status::kUnsupported;
   }
   if (tensor.dtype == static_cast<uint8_t>(format::Dtype::kS8)) {
+    port->convert_problem.runs = 1;
     port->convert_problem.count = port->elements;
     port->convert_problem.scale = tensor.scale;
     port->convert_problem.zero_point = tensor.zero_point;

@@ -36,20 +36,25 @@ inline std::string dims_text(const int32_t* dims, int32_t rank) {
   return text;
 }
 
-// Strides of a dense operand over dims, 0 for the dims it broadcasts; returns its element count.
+// Strides of an operand over dims, 0 for the dims it broadcasts; `gap` elements lie between the
+// rows of a pixel stride. Returns how many elements there are from the first to the last.
 inline int64_t draw_operand_strides(Draw& draw, const edgecv::kernels::BinaryProblem& p,
-                                    int32_t form, int64_t* stride) {
-  int64_t count = 1;
+                                    int32_t form, int64_t gap, int64_t* stride) {
+  int64_t step = 1, count = 1;
   for (int32_t i = p.rank - 1; i >= 0; --i) {
     bool broadcast = false;
     if (form == 1) broadcast = i + 1 < p.rank;  // per channel
     if (form == 2) broadcast = true;            // a scalar
     if (form == 3) broadcast = draw.one_in(2);
-    stride[i] = broadcast ? 0 : count;
-    if (!broadcast) count *= p.dims[i];
+    stride[i] = broadcast ? 0 : step;
+    count += stride[i] * (p.dims[i] - 1);
+    if (!broadcast) step *= p.dims[i];
+    if (i + 1 == p.rank) step += gap;
   }
   return count;
 }
+
+inline int64_t draw_gap(Draw& draw) { return draw.one_in(3) ? draw.int32(1, 70) : 0; }
 
 inline Case draw_binary_case(edgecv::kernels::Family family, Draw& draw) {
   using edgecv::kernels::BinaryOp;
@@ -62,13 +67,17 @@ inline Case draw_binary_case(edgecv::kernels::Family family, Draw& draw) {
   int64_t count = 1;
   for (int32_t i = 0; i < p.rank; ++i) {
     p.dims[i] = i + 1 == p.rank ? draw_length(draw) : draw.int32(1, 6);
+    if (i + 2 == p.rank && draw.one_in(8)) p.dims[i] = draw.int32(7, 200);
     count *= p.dims[i];
   }
   const int32_t form =
       draw.int32(0, 4);  // of one operand; the other one is full, or random with form 3
   const bool swapped = draw.one_in(2);
-  int64_t a_count = draw_operand_strides(draw, p, form == 3 ? 3 : 0, p.a_stride);
-  int64_t b_count = draw_operand_strides(draw, p, form, p.b_stride);
+  int64_t a_count = draw_operand_strides(draw, p, form == 3 ? 3 : 0, draw_gap(draw), p.a_stride);
+  int64_t b_count = draw_operand_strides(draw, p, form, draw_gap(draw), p.b_stride);
+  const int64_t gap = draw_gap(draw);
+  const int64_t row = p.dims[p.rank - 1];
+  draw_operand_strides(draw, p, 0, gap, p.out_stride);
   if (swapped) {
     std::swap(a_count, b_count);
     for (int32_t i = 0; i < 8; ++i) std::swap(p.a_stride[i], p.b_stride[i]);
@@ -84,15 +93,15 @@ inline Case draw_binary_case(edgecv::kernels::Family family, Draw& draw) {
   c.operations = count;
   c.text = std::string(f32 ? "binary_f32" : "binary_s8") + " op " +
            std::to_string(static_cast<int32_t>(p.op)) + " " + dims_text(p.dims, p.rank) + " form " +
-           std::to_string(form) + (swapped ? " swapped" : "") + " constant " +
-           std::to_string(constant);
+           std::to_string(form) + (swapped ? " swapped" : "") + " gap " + std::to_string(gap) +
+           " constant " + std::to_string(constant);
   if (f32) {
     p.lo_f = draw.one_in(3) ? 0.0f : -INFINITY;
     p.hi_f = draw.one_in(3) ? 6.0f : INFINITY;
     add(make_f32(draw, a_count, -4.0f, 4.0f), 1, &p.a_constant);
     const bool division = p.op == BinaryOp::kDiv;
     add(make_f32(draw, b_count, division ? 0.5f : -4.0f, 4.0f), 2, &p.b_constant);
-    c.set_dense_output<float>(count);
+    c.set_output<float>(count / row, row, row + gap);
     return c;
   }
   p.a_zero_point = draw_zero_point(draw);
@@ -107,19 +116,34 @@ inline Case draw_binary_case(edgecv::kernels::Family family, Draw& draw) {
   }
   add(make_s8(draw, a_count, draw_pattern(draw), p.a_zero_point), 1, &p.a_constant);
   add(make_s8(draw, b_count, draw_pattern(draw), p.b_zero_point), 2, &p.b_constant);
-  c.set_dense_output<int8_t>(count);
+  c.set_output<int8_t>(count / row, row, row + gap);
   return c;
+}
+
+// One run, or several with gaps; returns how many elements the input has from the first to the
+// last.
+template <typename Out>
+int64_t draw_runs(Draw& draw, Case* c, edgecv::kernels::UnaryProblem* p) {
+  p->runs = 1;
+  p->count = draw_length(draw);
+  if (draw.one_in(2)) p->runs = draw.int32(1, p->count > 1000 ? 3 : 300);
+  p->in_stride = p->count + draw_gap(draw);
+  p->out_stride = p->count + draw_gap(draw);
+  c->operations = p->runs * p->count;
+  c->set_output<Out>(p->runs, p->count, p->out_stride);
+  c->text = std::to_string(p->runs) + " runs of " + std::to_string(p->count) + ", " +
+            std::to_string(p->in_stride) + " and " + std::to_string(p->out_stride) + " apart";
+  return (p->runs - 1) * p->in_stride + p->count;
 }
 
 inline Case draw_lookup_case(edgecv::kernels::Family family, Draw& draw) {
   Case c;
   c.family = family;
   auto& p = c.make_problem<edgecv::kernels::UnaryProblem>();
-  p.count = c.operations = draw_length(draw);
+  const int64_t reach = draw_runs<int8_t>(draw, &c, &p);
   p.table = c.add_constant(make_s8(draw, 256, Pattern::kRandom, 0));
-  c.add_input(make_s8(draw, p.count, draw_pattern(draw), 0));
-  c.set_dense_output<int8_t>(p.count);
-  c.text = "lookup_s8 " + std::to_string(p.count);
+  c.add_input(make_s8(draw, reach, draw_pattern(draw), 0));
+  c.text = "lookup_s8 " + c.text;
   return c;
 }
 
@@ -127,15 +151,14 @@ inline Case draw_unary_case(edgecv::kernels::Family family, Draw& draw) {
   Case c;
   c.family = family;
   auto& p = c.make_problem<edgecv::kernels::UnaryProblem>();
-  p.count = c.operations = draw_length(draw);
+  const int64_t elements = draw_runs<float>(draw, &c, &p);
   p.function = draw.int32(1, 20);
   p.alpha = draw.real(-1.0f, 1.0f);
   p.beta = p.function == 2 ? p.alpha + draw.real(0.0f, 4.0f) : draw.real(0.0f, 1.0f);
   const bool positive = p.function == 13 || p.function == 14 || p.function == 17;
   const float reach = draw.pick({1.0f, 8.0f, 30.0f});
-  c.add_input(make_f32(draw, p.count, positive ? 0.125f : -reach, reach));
-  c.set_dense_output<float>(p.count);
-  c.text = "unary_f32 function " + std::to_string(p.function) + " " + std::to_string(p.count);
+  c.add_input(make_f32(draw, elements, positive ? 0.125f : -reach, reach));
+  c.text = "unary_f32 function " + std::to_string(p.function) + " " + c.text;
   return c;
 }
 
@@ -172,16 +195,17 @@ inline Case draw_quantize_case(edgecv::kernels::Family family, Draw& draw) {
   Case c;
   c.family = family;
   auto& p = c.make_problem<edgecv::kernels::UnaryProblem>();
-  p.count = c.operations = draw_length(draw);
+  const bool dequantize = family == edgecv::kernels::Family::kDequantize;
+  const int64_t reach =
+      dequantize ? draw_runs<float>(draw, &c, &p) : draw_runs<int8_t>(draw, &c, &p);
   p.zero_point = draw_zero_point(draw);
   p.scale = draw.pick({draw.real(0.001f, 0.1f), 0.25f, 1.0f, 1e-20f, 1e20f});
-  if (family == edgecv::kernels::Family::kDequantize) {
-    c.add_input(make_s8(draw, p.count, draw_pattern(draw), p.zero_point));
-    c.set_dense_output<float>(p.count);
-    c.text = "dequantize " + std::to_string(p.count);
+  if (dequantize) {
+    c.add_input(make_s8(draw, reach, draw_pattern(draw), p.zero_point));
+    c.text = "dequantize " + c.text;
     return c;
   }
-  std::vector<float> x = make_f32(draw, p.count, -200.0f * p.scale, 200.0f * p.scale);
+  std::vector<float> x = make_f32(draw, reach, -200.0f * p.scale, 200.0f * p.scale);
   for (float& value : x) {
     const uint64_t kind = draw.next() % 16;
     if (kind < 4) value = (std::floor(value / p.scale) + 0.5f) * p.scale;  // ties
@@ -190,13 +214,12 @@ inline Case draw_quantize_case(edgecv::kernels::Family family, Draw& draw) {
     if (kind == 6) value = value * 1e15f;
     if (kind == 7) value = -0.0f;
   }
-  // One NaN anywhere has to be found.
+  // One NaN anywhere has to be found, none in a gap.
   if (draw.one_in(8)) {
-    x[static_cast<size_t>(draw.integer(0, p.count - 1))] = std::numeric_limits<float>::quiet_NaN();
+    x[static_cast<size_t>(draw.integer(0, reach - 1))] = std::numeric_limits<float>::quiet_NaN();
   }
   c.add_input(x);
-  c.set_dense_output<int8_t>(p.count);
-  c.text = "quantize " + std::to_string(p.count) + " scale " + std::to_string(p.scale);
+  c.text = "quantize " + c.text + " scale " + std::to_string(p.scale);
   return c;
 }
 

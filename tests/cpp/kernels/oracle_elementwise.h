@@ -18,12 +18,14 @@ Oracle binary_oracle(const Case& c) {
   const T* b = p.b_constant != nullptr ? static_cast<const T*>(p.b_constant) : c.input<T>(next);
   Oracle oracle;
   int64_t index[8] = {};
-  for (int64_t element = 0;; ++element) {
+  for (;;) {
     int64_t a_at = 0;
     int64_t b_at = 0;
+    int64_t element = 0;
     for (int32_t i = 0; i < p.rank; ++i) {
       a_at += index[i] * p.a_stride[i];
       b_at += index[i] * p.b_stride[i];
+      element += index[i] * p.out_stride[i];
     }
     double y = 0.0;
     if (sizeof(T) == 1) {
@@ -51,12 +53,20 @@ Oracle binary_oracle(const Case& c) {
   }
 }
 
+// Calls f(index in the input, index in the output) for every element.
+template <typename Function>
+void for_run_elements(const edgecv::kernels::UnaryProblem& p, const Function& f) {
+  for (int64_t run = 0; run < p.runs; ++run) {
+    for (int64_t i = 0; i < p.count; ++i) f(run * p.in_stride + i, run * p.out_stride + i);
+  }
+}
+
 inline Oracle lookup_oracle(const Case& c) {
   const auto& p = c.as<edgecv::kernels::UnaryProblem>();
   Oracle oracle;
-  for (int64_t i = 0; i < p.count; ++i) {
-    oracle.values.push_back({i, static_cast<double>(p.table[c.input<int8_t>(0)[i] + 128])});
-  }
+  for_run_elements(p, [&](int64_t in, int64_t out) {
+    oracle.values.push_back({out, static_cast<double>(p.table[c.input<int8_t>(0)[in] + 128])});
+  });
   return oracle;
 }
 
@@ -113,9 +123,10 @@ inline double unary_exactly(int32_t function, double x, double alpha, double bet
 inline Oracle unary_oracle(const Case& c) {
   const auto& p = c.as<edgecv::kernels::UnaryProblem>();
   Oracle oracle;
-  for (int64_t i = 0; i < p.count; ++i) {
-    oracle.values.push_back({i, unary_exactly(p.function, c.input<float>(0)[i], p.alpha, p.beta)});
-  }
+  for_run_elements(p, [&](int64_t in, int64_t out) {
+    const double x = c.input<float>(0)[in];
+    oracle.values.push_back({out, unary_exactly(p.function, x, p.alpha, p.beta)});
+  });
   return oracle;
 }
 
@@ -137,25 +148,25 @@ Oracle prelu_oracle(const Case& c) {
 inline Oracle quantize_oracle(const Case& c) {
   const auto& p = c.as<edgecv::kernels::UnaryProblem>();
   Oracle oracle;
-  for (int64_t i = 0; i < p.count; ++i) {
-    const double x = c.input<float>(0)[i];
+  for_run_elements(p, [&](int64_t in, int64_t out) {
+    const double x = c.input<float>(0)[in];
     if (std::isnan(x)) {
       oracle.nan_found = true;
-      continue;
+      return;
     }
     const double t = clip_exactly(f32(x / p.scale), -1e6, 1e6);
-    oracle.values.push_back({i, round_and_clamp(t, p.zero_point, -128, 127)});
-  }
+    oracle.values.push_back({out, round_and_clamp(t, p.zero_point, -128, 127)});
+  });
   return oracle;
 }
 
 inline Oracle dequantize_oracle(const Case& c) {
   const auto& p = c.as<edgecv::kernels::UnaryProblem>();
   Oracle oracle;
-  for (int64_t i = 0; i < p.count; ++i) {
-    const double d = static_cast<double>(c.input<int8_t>(0)[i]) - p.zero_point;
-    oracle.values.push_back({i, f32(d * double{p.scale})});
-  }
+  for_run_elements(p, [&](int64_t in, int64_t out) {
+    const double d = static_cast<double>(c.input<int8_t>(0)[in]) - p.zero_point;
+    oracle.values.push_back({out, f32(d * double{p.scale})});
+  });
   return oracle;
 }
 

@@ -26,13 +26,14 @@ Span span_at(const BinaryProblem& p, int64_t item) {
   const int64_t per_row = chunks(p);
   const int64_t begin = item % per_row * kChunk;
   int64_t outer = item / per_row;
-  Span span = {begin * p.a_stride[last], begin * p.b_stride[last], outer * p.dims[last] + begin,
+  Span span = {begin * p.a_stride[last], begin * p.b_stride[last], begin,
                p.dims[last] - begin < kChunk ? p.dims[last] - begin : kChunk};
   for (int32_t i = last - 1; i >= 0; --i) {
     const int64_t index = outer % p.dims[i];
     outer /= p.dims[i];
     span.a += index * p.a_stride[i];
     span.b += index * p.b_stride[i];
+    span.out += index * p.out_stride[i];
   }
   return span;
 }

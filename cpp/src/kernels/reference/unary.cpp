@@ -1,5 +1,5 @@
-// Lookup, Unary, Quantize, Dequantize: one work item is up to kChunk elements. PRelu: whole pixels
-// of about as many.
+// Lookup, Unary, Quantize, Dequantize: one work item is up to kChunk elements of a run. PRelu:
+// whole pixels of about as many.
 #include <math.h>
 
 #include "kernels/elementwise.h"
@@ -10,19 +10,34 @@ namespace {
 
 constexpr int64_t kChunk = 4096;
 
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+int64_t chunks(const UnaryProblem& p) { return (p.count + kChunk - 1) / kChunk; }
+
 int64_t items(const void* problem) {
-  const int64_t count = static_cast<const UnaryProblem*>(problem)->count;
-  return count <= kChunk ? 1 : (count + kChunk - 1) / kChunk;
+  const auto& p = *static_cast<const UnaryProblem*>(problem);
+  return p.runs * chunks(p);
 }
 
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+// Calls piece(x, y, count) for the elements of each item.
+template <typename In, typename Out, typename Piece>
+void for_items(const UnaryProblem& p, const Operands& operands, int64_t begin, int64_t end,
+               const Piece& piece) {
+  const int64_t per_run = chunks(p);
+  for (int64_t item = begin; item < end; ++item) {
+    const int64_t run = item / per_run, first = item % per_run * kChunk;
+    piece(static_cast<const In*>(operands.in[0]) + run * p.in_stride + first,
+          static_cast<Out*>(operands.out) + run * p.out_stride + first,
+          smaller(kChunk, p.count - first));
+  }
+}
 
 int run_lookup(const void* problem, const Operands& operands, int64_t begin, int64_t end, void*) {
   const auto& p = *static_cast<const UnaryProblem*>(problem);
-  const auto* x = static_cast<const int8_t*>(operands.in[0]);
-  auto* y = static_cast<int8_t*>(operands.out);
-  const int64_t stop = smaller(end * kChunk, p.count);
-  for (int64_t i = begin * kChunk; i < stop; ++i) y[i] = p.table[x[i] + 128];
+  for_items<int8_t, int8_t>(p, operands, begin, end,
+                            [&](const int8_t* x, int8_t* y, int64_t count) {
+                              for (int64_t i = 0; i < count; ++i) y[i] = p.table[x[i] + 128];
+                            });
   return 0;
 }
 
@@ -77,36 +92,32 @@ const ApplyAll kFunctions[] = {
 
 int run_unary(const void* problem, const Operands& operands, int64_t begin, int64_t end, void*) {
   const auto& p = *static_cast<const UnaryProblem*>(problem);
-  const int64_t first = begin * kChunk;
-  const int64_t stop = smaller(end * kChunk, p.count);
-  kFunctions[p.function - 1](static_cast<const float*>(operands.in[0]) + first,
-                             static_cast<float*>(operands.out) + first, stop - first, p.alpha,
-                             p.beta);
+  for_items<float, float>(p, operands, begin, end, [&](const float* x, float* y, int64_t count) {
+    kFunctions[p.function - 1](x, y, count, p.alpha, p.beta);
+  });
   return 0;
 }
 
 int run_quantize(const void* problem, const Operands& operands, int64_t begin, int64_t end, void*) {
   const auto& p = *static_cast<const UnaryProblem*>(problem);
-  const auto* x = static_cast<const float*>(operands.in[0]);
-  auto* y = static_cast<int8_t*>(operands.out);
-  const int64_t stop = smaller(end * kChunk, p.count);
   int result = 0;
-  for (int64_t i = begin * kChunk; i < stop; ++i) {
-    result |= x[i] != x[i] ? kNanFound : 0;
-    y[i] = quantize_rounded(x[i] / p.scale, p.zero_point, -128, 127);
-  }
+  for_items<float, int8_t>(p, operands, begin, end, [&](const float* x, int8_t* y, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      result |= x[i] != x[i] ? kNanFound : 0;
+      y[i] = quantize_rounded(x[i] / p.scale, p.zero_point, -128, 127);
+    }
+  });
   return result;
 }
 
 int run_dequantize(const void* problem, const Operands& operands, int64_t begin, int64_t end,
                    void*) {
   const auto& p = *static_cast<const UnaryProblem*>(problem);
-  const auto* x = static_cast<const int8_t*>(operands.in[0]);
-  auto* y = static_cast<float*>(operands.out);
-  const int64_t stop = smaller(end * kChunk, p.count);
-  for (int64_t i = begin * kChunk; i < stop; ++i) {
-    y[i] = static_cast<float>(x[i] - p.zero_point) * p.scale;
-  }
+  for_items<int8_t, float>(p, operands, begin, end, [&](const int8_t* x, float* y, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      y[i] = static_cast<float>(x[i] - p.zero_point) * p.scale;
+    }
+  });
   return 0;
 }
 

@@ -1,0 +1,13 @@
+#include "kernels/sse41/simd.h"
+// The vocabulary above comes before the code written in it.
+#include "kernels/x86/binary.h"
+
+namespace edgecv::kernels::sse41 {
+
+extern const Kernel binary_s8_x16 = {
+    "binary_s8_x16__sse41", EDGECV_ISA_NAME, Family::kBinaryS8, kIsaNeeds,
+    binary_supports,        nullptr,         nullptr,           nullptr,
+    binary_items,           binary_run,
+};
+
+}  // namespace edgecv::kernels::sse41

@@ -1,0 +1,20 @@
+#include "kernels/sse41/simd.h"
+// The vocabulary above comes before the code written in it.
+#include "kernels/x86/move.h"
+
+namespace edgecv::kernels::sse41 {
+
+extern const Kernel move_tiled = {
+    "move_tiled__sse41",
+    EDGECV_ISA_NAME,
+    Family::kMove,
+    kIsaNeeds,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
+    move_items,
+    move_run,
+};
+
+}  // namespace edgecv::kernels::sse41

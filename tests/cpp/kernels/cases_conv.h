@@ -318,6 +318,12 @@ inline ConvShape draw_conv_shape(bool transpose, Draw& draw) {
     s.groups = draw.one_in(2) ? std::min(s.in_c, 24) : draw.int32(2, 5);
     s.in_c = s.groups * (draw.one_in(2) ? 1 : draw.int32(1, 9));
     s.out_c = s.groups * draw.int32(1, 4);
+  } else if (kind == 4 && draw.one_in(3)) {
+    s.kernel_h = s.kernel_w = 3;
+    s.stride_h = s.stride_w = s.dilation_h = s.dilation_w = 1;
+    s.output_pad_h = s.output_pad_w = 0;
+    s.in_c = 8 * draw.int32(1, 9);
+    s.out_c = 8 * draw.int32(1, 9);
   } else if (s.kernel_h * s.kernel_w > 9) {
     s.in_c = (s.in_c + 2) / 3;
     s.out_c = (s.out_c + 2) / 3;
@@ -375,6 +381,18 @@ inline std::vector<ConvShape> conv_sweep(bool transpose, Draw& draw) {
         depthwise.pad_left = depthwise.pad_right = draw.int32(0, kernel / 2);
         add(depthwise);
       }
+    }
+    if (count % 8 == 0) {  // the form of 3x3 layers that have many rows to choose from
+      ConvShape square = dense;
+      square.stride_h = square.stride_w = 1;
+      square.in_c = count;
+      square.out_c = 8 * draw.int32(1, 9);
+      add(square);
+      square.in_h = draw.int32(8, 20);
+      square.in_w = draw.int32(8, 20);
+      square.batch = draw.int32(1, 2);
+      repair_conv_shape(transpose, &square);
+      shapes.push_back(square);
     }
     ConvShape connected;  // fully connected: rows lie along the width
     connected.in_c = draw.pick({count, 1280, 320, 257});

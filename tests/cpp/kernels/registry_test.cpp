@@ -103,7 +103,8 @@ TEST(family_names_are_unique) {
   CHECK_EQ(std::string(edgecv::kernels::family_name(Family::kMove)), std::string("move"));
 }
 
-// The choice respects the mask, and the first eligible row wins.
+// The choice respects the mask, and the first eligible row wins unless a later one states
+// a lower cost.
 TEST(choose_kernel_respects_the_mask) {
   edgecv_test::Draw draw(edgecv_test::state().seed);
   for (size_t f = 0; f < static_cast<size_t>(Family::kCount); ++f) {
@@ -118,15 +119,22 @@ TEST(choose_kernel_respects_the_mask) {
       const uint32_t mask = static_cast<uint32_t>(draw.next());
       const Kernel* chosen = edgecv::kernels::choose_kernel(family, c.problem(), mask);
       REQUIRE(chosen != nullptr);
-      const Kernel* first = nullptr;
-      for (size_t i = 0; i < edgecv::kernels::kernel_count() && first == nullptr; ++i) {
+      std::vector<const Kernel*> eligible;
+      for (size_t i = 0; i < edgecv::kernels::kernel_count(); ++i) {
         const Kernel& kernel = edgecv::kernels::kernel_at(i);
         if (kernel.family == family && (kernel.needs & ~mask) == 0 &&
             (kernel.supports == nullptr || kernel.supports(c.problem()))) {
-          first = &kernel;
+          eligible.push_back(&kernel);
         }
       }
-      CHECK_EQ(std::string(chosen->name), std::string(first->name));
+      const Kernel* best = eligible[0];
+      for (const Kernel* kernel : eligible) {
+        if (best->cost != nullptr && kernel->cost != nullptr &&
+            kernel->cost(c.problem()) < best->cost(c.problem())) {
+          best = kernel;
+        }
+      }
+      CHECK_EQ(std::string(chosen->name), std::string(best->name));
     }
   }
 }

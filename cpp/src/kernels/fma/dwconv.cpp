@@ -5,6 +5,8 @@
 // registers over all kernel rows. Kernel rows outside the image are skipped; columns outside read
 // zeros from scratch, through a table of pointers that passes inside the image do without. The last
 // pass of a row overlaps the one before and computes the same sums again.
+//
+// Channels go in chunks, rows innermost: the rows of a chunk that a kernel spans stay in L1.
 #include "kernels/conv.h"
 #include "kernels/fma/simd.h"
 
@@ -56,6 +58,15 @@ struct Pass {
   Clamp clamp;
 };
 
+// Channels of a chunk: multiples of a cache line whose rows fit half of a 32 KiB L1.
+constexpr int64_t kChunkBytes = 24 << 10;
+
+int64_t chunk_channels(const ConvProblem& p) {
+  const int64_t rows = p.kernel_h + int64_t{p.stride_h};
+  const int64_t fit = kChunkBytes / (rows * p.in_w * static_cast<int64_t>(sizeof(float)));
+  return max_of(64, fit / 16 * 16);
+}
+
 // 8 channels at c, or the last `tail` of them.
 template <bool kTail>
 EDGECV_INLINE __m256 load_channels(const float* p, int64_t tail) {
@@ -101,7 +112,8 @@ EDGECV_INLINE void run_block(const Pass& t, int64_t c, const float* packed) {
 }
 
 template <int kWidth, int kStride, int kPixels, bool kEdge>
-void run_pass(const Pass& t) {
+void run_pass(const Pass& pass) {
+  const Pass t = pass;  // a copy that the output cannot alias
   const float* packed = t.packed;
   int64_t c = 0;
   for (; c + 8 <= t.channels; c += 8, packed += t.block)
@@ -136,10 +148,10 @@ bool dwconv_supports(const void* problem) {
 
 size_t dwconv_scratch_bytes(const void*) { return 8 * sizeof(float); }
 
-// Items: output rows.
+// Items: for each chunk of channels, the output rows.
 int64_t dwconv_work_items(const void* problem) {
   const ConvProblem& p = as_conv(problem);
-  return int64_t{p.batch} * p.out_h;
+  return int64_t{p.batch} * p.out_h * div_up(p.out_c, chunk_channels(p));
 }
 
 // The kernel rows [begin, end) of an output row that lie in the image.
@@ -165,23 +177,25 @@ int dwconv_run(const void* problem, const Operands& operands, int64_t begin, int
   t.zeros = static_cast<const float*>(scratch);
   t.row_step = int64_t{p.dilation_h} * p.in_w * p.in_stride;
   t.pixel = p.in_stride;
-  t.packed = static_cast<const float*>(operands.packed);
   t.block = block_floats(p);
   t.out_stride = p.out_stride;
-  t.channels = p.out_c;
+  const int64_t rows = int64_t{p.batch} * p.out_h, chunk = chunk_channels(p);
   t.clamp = make_clamp(p.lo_f, p.hi_f);
   // The width of a pass that leaves least to compute twice.
   int64_t pixels = 1;
   if (p.out_w >= kNarrow) pixels = kNarrow;
   if (p.out_w >= kWide && round_up(p.out_w, kWide) <= round_up(p.out_w, kNarrow)) pixels = kWide;
-  for (int64_t row = begin; row < end; ++row) {
+  for (int64_t item = begin; item < end; ++item) {
+    const int64_t row = item % rows, first = item / rows * chunk;
+    t.channels = min_of(chunk, p.out_c - first);
+    t.packed = static_cast<const float*>(operands.packed) + first / 8 * t.block;
     const int64_t n = row / p.out_h, top = row % p.out_h * p.stride_h - p.pad_top;
     const TapRows taps = tap_rows(p, top);
     t.kh_begin = taps.begin;
     t.kh_end = taps.end;
     const float* in = static_cast<const float*>(operands.in[0]) +
-                      (n * p.in_h + top + taps.begin * p.dilation_h) * p.in_w * p.in_stride;
-    float* out = static_cast<float*>(operands.out) + row * p.out_w * p.out_stride;
+                      (n * p.in_h + top + taps.begin * p.dilation_h) * p.in_w * p.in_stride + first;
+    float* out = static_cast<float*>(operands.out) + row * p.out_w * p.out_stride + first;
     for (int64_t next = 0; next < p.out_w; next += pixels) {
       const int64_t ow = min_of(next, p.out_w - pixels), left = ow * p.stride_w - p.pad_left;
       const int64_t count = (pixels - 1) * p.stride_w + p.kernel_w;
@@ -205,6 +219,11 @@ int dwconv_run(const void* problem, const Operands& operands, int64_t begin, int
 // Any kernel width, stride and dilation: the taps of a pixel that lie in the image, then the
 // channels, two vectors at a time.
 bool dwconv_any_supports(const void* problem) { return is_depthwise(as_conv(problem)); }
+
+int64_t dwconv_any_work_items(const void* problem) {
+  const ConvProblem& p = as_conv(problem);
+  return int64_t{p.batch} * p.out_h;
+}
 
 struct Tap {
   const float* in;
@@ -297,7 +316,7 @@ extern const Kernel dwconv_f32_any_c8 = {
     dwconv_packed_bytes,
     dwconv_pack,
     dwconv_any_scratch_bytes,
-    dwconv_work_items,
+    dwconv_any_work_items,
     dwconv_any_run,
 };
 

@@ -30,10 +30,12 @@ EDGECV_INLINE int panel_vectors(const Panels& panels, int64_t i) {
   return i + 1 == panels.count ? panels.last_vectors : 2;
 }
 
+EDGECV_INLINE int64_t panel_floats(int vectors, int64_t depth) { return 8 * vectors * (depth + 1); }
+
 // Floats of the panels before panel i; i == count gives all of them.
 EDGECV_INLINE int64_t panel_offset(const Panels& panels, int64_t i, int64_t depth) {
   const int64_t vectors = i == panels.count ? 2 * (i - 1) + panels.last_vectors : 2 * i;
-  return 8 * vectors * (depth + 1);
+  return vectors * (depth + 1) * 8;
 }
 
 // The rows of a product: row r of segment s begins at rows[s * pitch + r].
@@ -49,7 +51,7 @@ struct Output {
   Clamp clamp;
 };
 
-template <int kRows, int kVectors>
+template <int kRows, int kVectors, bool kClamp>
 inline void gemm_tile(const Rows& a, const float* panel, const Output& o) {
   __m256 acc[kRows][kVectors];
   unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
@@ -76,7 +78,7 @@ inline void gemm_tile(const Rows& a, const float* panel, const Output& o) {
   if (o.columns == 8 * kVectors) {
     unroll<kRows>([&](auto r) __attribute__((always_inline)) {
       unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-        store8(o.out + r * o.stride + 8 * v, clamp8(acc[r][v], o.clamp));
+        store8(o.out + r * o.stride + 8 * v, kClamp ? clamp8(acc[r][v], o.clamp) : acc[r][v]);
       });
     });
     return;
@@ -84,7 +86,7 @@ inline void gemm_tile(const Rows& a, const float* panel, const Output& o) {
   unroll<kRows>([&](auto r) __attribute__((always_inline)) {
     alignas(32) float values[8 * kVectors];
     unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-      _mm256_store_ps(values + 8 * v, clamp8(acc[r][v], o.clamp));
+      _mm256_store_ps(values + 8 * v, kClamp ? clamp8(acc[r][v], o.clamp) : acc[r][v]);
     });
     memcpy(o.out + r * o.stride, values, static_cast<size_t>(o.columns) * sizeof(float));
   });
@@ -92,16 +94,16 @@ inline void gemm_tile(const Rows& a, const float* panel, const Output& o) {
 
 // Tiles of kTall rows; of what is left between one and two tiles, two halves, because a tile of few
 // rows has too few sums to hide the latency of an addition.
-template <int kVectors>
+template <int kVectors, bool kClamp>
 inline void gemm_rows(Rows a, int64_t count, const float* panel, Output o) {
   constexpr int kTall = kVectors == 3 ? 4 : kVectors == 2 ? 6 : 8;
   while (count > 0) {
     const int64_t now = count >= 2 * kTall ? kTall : count > kTall ? (count + 1) / 2 : count;
     if (now == kTall) {
-      gemm_tile<kTall, kVectors>(a, panel, o);
+      gemm_tile<kTall, kVectors, kClamp>(a, panel, o);
     } else {
       unroll<kTall - 1>([&](auto i) {
-        if (now == i + 1) gemm_tile<i + 1, kVectors>(a, panel, o);
+        if (now == i + 1) gemm_tile<i + 1, kVectors, kClamp>(a, panel, o);
       });
     }
     a.rows += now;
@@ -111,11 +113,12 @@ inline void gemm_rows(Rows a, int64_t count, const float* panel, Output o) {
 }
 
 // All `count` rows against one panel.
+template <bool kClamp>
 EDGECV_INLINE void gemm_panel(const Rows& a, int64_t count, const float* panel, int vectors,
                               const Output& o) {
-  if (vectors == 2) return gemm_rows<2>(a, count, panel, o);
-  if (vectors == 3) return gemm_rows<3>(a, count, panel, o);
-  return gemm_rows<1>(a, count, panel, o);
+  if (vectors == 2) return gemm_rows<2, kClamp>(a, count, panel, o);
+  if (vectors == 3) return gemm_rows<3, kClamp>(a, count, panel, o);
+  return gemm_rows<1, kClamp>(a, count, panel, o);
 }
 
 // Writes one panel: column c < count takes weights[c * column_step + k * depth_step].

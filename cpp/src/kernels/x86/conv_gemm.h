@@ -89,7 +89,6 @@ inline Chunk copy_chunk(const ConvProblem& p, const ConvPlan& plan, const int8_t
     const Chunk chunk = flat_chunk(p, plan, index);
     if ((needs & kNeedsQuads) != 0) copy_flat(p, plan, x, chunk, bytes, to.bytes);
     if ((needs & kNeedsWords) != 0) copy_flat(p, plan, x, chunk, words, to.words);
-    for (int64_t i = 0; i < chunk.count; ++i) to.rows[i] = i * plan.pixel_values;
     return chunk;
   }
   const Window w = window_chunk(p, plan, index);
@@ -111,11 +110,14 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
   auto* const quad_offsets = reinterpret_cast<int64_t*>(base + s.quad_offsets);
   auto* const pair_offsets = reinterpret_cast<int64_t*>(base + s.pair_offsets);
   auto* const wide_weights = reinterpret_cast<int16_t*>(base + s.wide_weights);
-  const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
   set_offsets(p, plan, plan.shape.quads, quad_offsets);
   set_offsets(p, plan, plan.shape.pairs, pair_offsets);
   const int32_t needs = load_s32(operands.packed);
   Tile t;
+  t.clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
+  t.ones = set1_s16(1);
+  t.flat = plan.flat;
+  t.row_step = plan.pixel_values;
   t.bytes = images.bytes;
   t.words = images.words;
   t.rows = images.rows;
@@ -139,7 +141,7 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
     t.columns = min_of(kDwords * vectors, plan.columns - column);
     const auto* packed = static_cast<const int8_t*>(operands.packed) + kNeedsBytes +
                          (group * plan.panels.count + i) * plan.shape.bytes;
-    multiply_panel(t, chunk.count, plan.shape, packed, vectors, wide_weights, clamp);
+    multiply_panel(t, chunk.count, plan.shape, packed, vectors, wide_weights);
   }
   return 0;
 }

@@ -48,7 +48,7 @@ struct ConvPlan {
 inline void plan_flat(const ConvProblem& p, ConvPlan* plan) {
   const int64_t pixels = int64_t{p.batch} * p.out_h * p.out_w;
   plan->pixel_values = 4 * plan->shape.quads.segment;
-  // Rows a multiple of 256 bytes apart would compete for few cache sets.
+  // Rows a multiple of 256 values apart would compete for few cache sets.
   if (plan->pixel_values % 256 == 0) plan->pixel_values += 16;
   const int64_t target = max_of(kRowStep, min_of(kChunkRows, kChunkValues / plan->pixel_values));
   plan->chunks = max_of(1, (pixels + target / 2) / target);
@@ -133,10 +133,10 @@ inline ConvScratch plan_scratch(const ConvPlan& plan) {
     s.size += round_up(bytes, 64);
     return offset;
   };
-  const int64_t values = plan.image_rows * plan.row_values + 4;
+  const int64_t values = plan.image_rows * plan.row_values + 16;
   s.bytes = take(values);
   s.words = take(kHasDot4 ? 0 : values * 2);
-  s.rows = take(plan.chunk_h * plan.chunk_w * 8);
+  s.rows = take(plan.flat ? 0 : plan.chunk_h * plan.chunk_w * 8);
   s.quad_offsets = take(plan.shape.quads.segments * 8);
   s.pair_offsets = take(plan.shape.pairs.segments * 8);
   const bool widens = !kHasDot4 && !plan.shape.wide;

@@ -43,6 +43,11 @@ struct Depth {
   int64_t units() const { return segments * segment; }
 };
 
+// How many quads a form adds before it widens the sums.
+constexpr int quads_summed(Form form) {
+  return form == Form::kSum4 ? 4 : form == Form::kSum2 ? 2 : 1;
+}
+
 struct PanelShape {
   Depth pairs, quads;
   bool wide;      // pairs are stored as s16, not as s8
@@ -54,9 +59,14 @@ struct PanelShape {
 constexpr int64_t kFormBytes = 64;
 inline int64_t head_bytes(int vectors) { return round_up(kFormBytes + 8 * kDwords * vectors, 64); }
 
+// The quads of a form: segments are padded to a multiple of what it sums.
+inline Depth quad_depth(const PanelShape& shape, Form form) {
+  return {shape.quads.segments, round_up(shape.quads.segment, quads_summed(form))};
+}
+
 inline void measure_panel(PanelShape* shape) {
   const int64_t of_pairs = shape->pairs.units() * 2 * (shape->wide ? 2 : 1);
-  const int64_t of_quads = shape->quads.units() * 4;
+  const int64_t of_quads = quad_depth(*shape, Form::kSum4).units() * 4;
   shape->bytes = round_up(head_bytes(2) + 2 * kDwords * max_of(of_pairs, of_quads), 64);
 }
 
@@ -137,36 +147,38 @@ inline Form choose_form(const PanelSource& source, const PanelShape& shape, int3
     totals[c] = parts[0] + parts[1] + parts[2] + parts[3];
   }
   if (kHasDot4) return Form::kDot4;
-  // A unit of quads takes about twice as long as one of pairs, unless sum2 or sum4 share the
-  // widening among several of a segment.
-  if (shape.quads.segment == 1 && 2 * shape.quads.units() > shape.pairs.units())
-    return Form::kWiden;
-  // 32767 is the tighter of the two bounds.
+  // Of the exact forms the cheapest, in eighths of a cycle a vector of columns and row. 32767 is
+  // the tighter of the two bounds.
   const int32_t range = source.in_hi - source.in_lo;
-  if (range * largest_word(s.four) <= 32767) return Form::kSum4;
-  if (range * largest_word(s.two) <= 32767) return Form::kSum2;
-  if (range * largest_word(s.one) <= 32767) return Form::kSum1;
-  return Form::kWiden;
+  Form best = Form::kWiden;
+  int64_t best_cost = 5 * shape.pairs.units();
+  const auto consider = [&](Form form, __m128i largest, int64_t unit_cost) {
+    const int64_t cost = unit_cost * quad_depth(shape, form).units();
+    if (cost >= best_cost || range * largest_word(largest) > 32767) return;
+    best = form;
+    best_cost = cost;
+  };
+  consider(Form::kSum1, s.one, 8);
+  consider(Form::kSum2, s.two, 6);
+  consider(Form::kSum4, s.four, 5);
+  return best;
 }
 
-// Column c's weights, `unit` of them side by side, as kBytes each.
+// A column's weights, kUnit of them side by side; `segment` units of the depth hold a segment.
 template <int kUnit, typename Value>
 void pack_column(const int8_t* w, const Depth& depth, int64_t segment_values, int64_t columns,
                  Value* out) {
+  const int64_t whole = segment_values / kUnit, rest = segment_values % kUnit;
   for (int64_t segment = 0; segment < depth.segments; ++segment) {
-    const int64_t whole = segment_values / kUnit;
-    for (int64_t i = 0; i < whole; ++i, w += kUnit, out += kUnit * columns) {
+    Value* unit = out + segment * depth.segment * kUnit * columns;
+    for (int64_t i = 0; i < whole; ++i, w += kUnit, unit += kUnit * columns) {
       if constexpr (sizeof(Value) == 1) {
-        memcpy(out, w, kUnit);
+        memcpy(unit, w, kUnit);
       } else {
-        for (int j = 0; j < kUnit; ++j) out[j] = w[j];
+        for (int j = 0; j < kUnit; ++j) unit[j] = w[j];
       }
     }
-    const int64_t rest = segment_values % kUnit;
-    if (rest == 0) continue;
-    for (int64_t j = 0; j < rest; ++j) out[j] = w[j];
-    w += rest;
-    out += kUnit * columns;
+    for (int64_t j = 0; j < rest; ++j) unit[j] = *w++;
   }
 }
 
@@ -188,7 +200,8 @@ inline Form pack_panel(const PanelSource& source, const PanelShape& shape, int v
     memcpy(bytes + kFormBytes + 4 * c, &bias, sizeof bias);
     memcpy(bytes + kFormBytes + 4 * (columns + c), &source.multiplier[c], sizeof(float));
     if (form != Form::kWiden) {
-      pack_column<4>(w, shape.quads, source.quad_segment_values, columns, weights + 4 * c);
+      pack_column<4>(w, quad_depth(shape, form), source.quad_segment_values, columns,
+                     weights + 4 * c);
     } else if (shape.wide) {
       pack_column<2>(w, shape.pairs, source.pair_segment_values, columns,
                      reinterpret_cast<int16_t*>(weights) + 2 * c);

@@ -12,15 +12,30 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
+// What all tiles of a chunk of rows have in common.
 struct Tile {
-  const uint8_t* bytes;         // the left factor as u8
-  const int16_t* words;         // and as s16
-  const int64_t* rows;          // where each row begins in both, in elements
-  const int64_t* quad_offsets;  // where each segment begins, from there
+  const uint8_t* bytes;  // the left factor as u8
+  const int16_t* words;  // and as s16
+  // With one segment, rows begin so many values apart; else, rows[] tells where each one begins and
+  // the offsets where each of its segments does, from there.
+  bool flat;
+  int64_t row_step;
+  const int64_t* rows;
+  const int64_t* quad_offsets;
   const int64_t* pair_offsets;
   int8_t* out;
   int64_t out_stride;
   int64_t columns;  // of the panel that exist
+  Clamp clamp;
+  Vec ones;  // s16
+};
+
+// A panel and the rows of one call: `tiles` tiles below each other, from row `first` on.
+struct Work {
+  const Tile* tile;
+  Panel panel;
+  Depth depth;
+  int64_t first, tiles;
   // Bytes fetched ahead into L2 while the tiles are computed, so many a tile: the next panel.
   const int8_t* ahead;
   int64_t ahead_bytes;
@@ -31,6 +46,18 @@ struct Tile {
 constexpr int64_t kStreamAhead = 2048;
 // Fewer rows than this read s8 pairs directly: widening them first would cost as much as it saves.
 constexpr int64_t kFewRows = 6;
+
+// Panels from this size on are fetched ahead.
+constexpr int64_t kAheadBytes = 4096;
+
+template <bool kFirst, typename First, typename Second>
+struct Conditional {
+  using Type = First;
+};
+template <typename First, typename Second>
+struct Conditional<false, First, Second> {
+  using Type = Second;
+};
 
 EDGECV_INLINE Vec broadcast_quad(const uint8_t* p) { return set1_s32(load_s32(p)); }
 
@@ -59,42 +86,18 @@ EDGECV_INLINE void multiply_quads(Vec (&acc)[kRows][kVectors], const uint8_t* co
   });
 }
 
-template <Form kForm, int kRows, int kVectors>
-EDGECV_INLINE void multiply_bytes(Vec (&acc)[kRows][kVectors], const Tile& t, const Depth& depth,
-                                  const int8_t* w) {
-  constexpr int kSum = kForm == Form::kSum4 ? 4 : kForm == Form::kSum2 ? 2 : 1;
-  constexpr int64_t kQuadBytes = kVecBytes * kVectors;
-  const uint8_t* a[kRows];
-  const Vec ones = set1_s16(1);
-  for (int64_t segment = 0; segment < depth.segments; ++segment) {
-    const int64_t begin = t.quad_offsets[segment];
-    unroll<kRows>([&](auto r)
-                      __attribute__((always_inline)) { a[r] = t.bytes + t.rows[r] + begin; });
-    const int64_t end = 4 * depth.segment;
-    int64_t k = 0;
-    for (; k + 4 * kSum <= end; k += 4 * kSum, w += kSum * kQuadBytes) {
-      if constexpr (kRows <= 2)
+// A run of units of the depth: `end` bytes of quads, or `end` words of pairs, from a[] on. Returns
+// where its weights end.
+template <Form kForm, bool kWide, int kRows, int kVectors, typename Value>
+EDGECV_INLINE const int8_t* multiply_run(Vec (&acc)[kRows][kVectors],
+                                         const Value* const (&a)[kRows], int64_t end,
+                                         const int8_t* w, Vec ones) {
+  if constexpr (kForm == Form::kWiden) {
+    constexpr int64_t kPairBytes = kVecBytes / (kWide ? 1 : 2) * kVectors;
+    for (int64_t k = 0; k < end; k += 2, w += kPairBytes) {
+      if constexpr (!kWide) {
         _mm_prefetch(reinterpret_cast<const char*>(w) + kStreamAhead, _MM_HINT_T0);
-      multiply_quads<kSum>(acc, a, k, w, ones);
-    }
-    if constexpr (kSum > 1) {
-      for (; k < end; k += 4, w += kQuadBytes) multiply_quads<1>(acc, a, k, w, ones);
-    }
-  }
-}
-
-template <bool kWide, int kRows, int kVectors>
-EDGECV_INLINE void multiply_words(Vec (&acc)[kRows][kVectors], const Tile& t, const Depth& depth,
-                                  const int8_t* w) {
-  constexpr int64_t kPairBytes = kVecBytes / (kWide ? 1 : 2) * kVectors;
-  const int16_t* a[kRows];
-  for (int64_t segment = 0; segment < depth.segments; ++segment) {
-    const int64_t begin = t.pair_offsets[segment];
-    unroll<kRows>([&](auto r)
-                      __attribute__((always_inline)) { a[r] = t.words + t.rows[r] + begin; });
-    for (int64_t k = 0; k < 2 * depth.segment; k += 2, w += kPairBytes) {
-      if constexpr (!kWide)
-        _mm_prefetch(reinterpret_cast<const char*>(w) + kStreamAhead, _MM_HINT_T0);
+      }
       Vec weights[kVectors];
       unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
         weights[v] = load_pairs<kWide>(w, v);
@@ -106,30 +109,61 @@ EDGECV_INLINE void multiply_words(Vec (&acc)[kRows][kVectors], const Tile& t, co
         });
       });
     }
+  } else {
+    constexpr int kSum = quads_summed(kForm);
+    for (int64_t k = 0; k < end; k += 4 * kSum, w += kSum * kVecBytes * kVectors) {
+      if constexpr (kRows <= 2) {
+        _mm_prefetch(reinterpret_cast<const char*>(w) + kStreamAhead, _MM_HINT_T0);
+      }
+      multiply_quads<kSum>(acc, a, k, w, ones);
+    }
   }
+  return w;
 }
 
-// `tiles` tiles of kRows rows below each other. Out of line: inlined next to its siblings, the
-// compiler leaves accumulators in memory.
-template <Form kForm, bool kWide, int kRows, int kVectors>
-__attribute__((noinline)) void multiply_tiles(Tile t, const Depth depth, int64_t tiles,
-                                              const Panel panel, const Clamp clamp) {
-  for (; tiles > 0; --tiles, t.rows += kRows, t.out += kRows * t.out_stride) {
+// Out of line: inlined next to its siblings, the compiler leaves accumulators in memory.
+template <Form kForm, bool kWide, bool kFlat, int kRows, int kVectors>
+__attribute__((noinline)) void multiply_tiles(const Work& work) {
+  const Tile& t = *work.tile;
+  constexpr bool kPairs = kForm == Form::kWiden;
+  using Value = typename Conditional<kPairs, int16_t, uint8_t>::Type;
+  const Value* image;
+  if constexpr (kPairs) {
+    image = t.words;
+  } else {
+    image = t.bytes;
+  }
+  int8_t* out = t.out + work.first * t.out_stride;
+  const int8_t* ahead = work.ahead;
+  const int64_t end = (kPairs ? 2 : 4) * work.depth.segment;
+  for (int64_t row = work.first; row < work.first + work.tiles * kRows; row += kRows) {
+    // What the loop below needs no register for comes from memory each time, instead of being kept
+    // in a register that has to be saved.
+    __asm__ volatile("" ::: "memory");
+    for (int64_t i = 0; i < work.ahead_bytes; i += 64, ahead += 64)
+      _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T1);
     Vec acc[kRows][kVectors];
     unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-      const Vec bias = load(panel.bias + kDwords * v);
+      const Vec bias = load(work.panel.bias + kDwords * v);
       unroll<kRows>([&](auto r) __attribute__((always_inline)) { acc[r][v] = bias; });
     });
-    for (int64_t i = 0; i < t.ahead_bytes; i += 64)
-      _mm_prefetch(reinterpret_cast<const char*>(t.ahead) + i, _MM_HINT_T1);
-    t.ahead += t.ahead_bytes;
-    if constexpr (kForm == Form::kWiden) {
-      multiply_words<kWide>(acc, t, depth, panel.weights);
+    const Value* a[kRows];
+    if constexpr (kFlat) {
+      unroll<kRows>([&](auto r)
+                        __attribute__((always_inline)) { a[r] = image + (row + r) * t.row_step; });
+      multiply_run<kForm, kWide>(acc, a, end, work.panel.weights, t.ones);
     } else {
-      multiply_bytes<kForm>(acc, t, depth, panel.weights);
+      const int8_t* w = work.panel.weights;
+      const int64_t* const offsets = kPairs ? t.pair_offsets : t.quad_offsets;
+      for (int64_t segment = 0; segment < work.depth.segments; ++segment) {
+        const Value* const begin = image + offsets[segment];
+        unroll<kRows>([&](auto r)
+                          __attribute__((always_inline)) { a[r] = begin + t.rows[row + r]; });
+        w = multiply_run<kForm, kWide>(acc, a, end, w, t.ones);
+      }
     }
     if (t.columns == kDwords * kVectors) {
-      store_tile(t.out, t.out_stride, panel.multiplier, clamp, acc);
+      store_tile<kRows, kVectors>(out, t.out_stride, work.panel.multiplier, t.clamp, acc);
     } else {
       Vec sums[kRows * kVectors];
       unroll<kRows>([&](auto r) __attribute__((always_inline)) {
@@ -137,65 +171,73 @@ __attribute__((noinline)) void multiply_tiles(Tile t, const Depth depth, int64_t
           sums[r * kVectors + v] = acc[r][v];
         });
       });
-      store_partial_tile(t.out, t.out_stride, t.columns, panel.multiplier, clamp, sums, kRows,
+      store_partial_tile(out, t.out_stride, t.columns, work.panel.multiplier, t.clamp, sums, kRows,
                          kVectors);
     }
+    out += kRows * t.out_stride;
   }
 }
 
 // Rows in tiles of kRows, and what they leave in lower ones.
-template <Form kForm, bool kWide, int kRows, int kVectors>
-inline void multiply_rows(Tile t, const Depth& depth, int64_t rows, const Panel& panel,
-                          const Clamp& clamp) {
+template <Form kForm, bool kWide, bool kFlat, int kRows, int kVectors>
+inline void multiply_rows(Work work, int64_t rows) {
   if constexpr (kRows > 0) {
-    const int64_t tiles = rows / kRows;
-    if (tiles > 0) {
-      multiply_tiles<kForm, kWide, kRows, kVectors>(t, depth, tiles, panel, clamp);
-      t.rows += tiles * kRows;
-      t.out += tiles * kRows * t.out_stride;
-      rows -= tiles * kRows;
-      t.ahead_bytes = 0;
+    work.tiles = (rows - work.first) / kRows;
+    if (work.tiles > 0) {
+      multiply_tiles<kForm, kWide, kFlat, kRows, kVectors>(work);
+      work.first += work.tiles * kRows;
+      work.ahead_bytes = 0;
     }
     constexpr int kLower = kRows > 4 ? 4 : kRows - 1;
-    if (rows > 0) multiply_rows<kForm, kWide, kLower, kVectors>(t, depth, rows, panel, clamp);
+    if (work.first < rows) multiply_rows<kForm, kWide, kFlat, kLower, kVectors>(work, rows);
   }
 }
 
 template <Form kForm, bool kWide>
-inline void multiply_columns(const Tile& t, const Depth& depth, int64_t rows, const Panel& panel,
-                             int vectors, const Clamp& clamp) {
+inline void multiply_columns(const Work& work, int64_t rows, int vectors) {
   constexpr int kTall = kForm == Form::kWiden ? 6 : 4;
-  if (vectors == 2) return multiply_rows<kForm, kWide, kTall, 2>(t, depth, rows, panel, clamp);
-  return multiply_rows<kForm, kWide, 8, 1>(t, depth, rows, panel, clamp);
+  if (work.tile->flat) {
+    if (vectors == 2) return multiply_rows<kForm, kWide, true, kTall, 2>(work, rows);
+    return multiply_rows<kForm, kWide, true, 8, 1>(work, rows);
+  }
+  if (vectors == 2) return multiply_rows<kForm, kWide, false, kTall, 2>(work, rows);
+  return multiply_rows<kForm, kWide, false, 8, 1>(work, rows);
 }
 
 // All rows of a chunk against one panel. `wide_weights` is scratch for the panel's pairs as s16.
-inline void multiply_panel(Tile t, int64_t rows, const PanelShape& shape, const void* packed,
-                           int vectors, int16_t* wide_weights, const Clamp& clamp) {
-  Panel panel = panel_at(packed, vectors);
-  const int64_t tiles = max_of(1, rows / (vectors == 2 ? 4 : 8));
-  t.ahead = static_cast<const int8_t*>(packed) + shape.bytes;
-  t.ahead_bytes = rows > kFewRows ? round_up(shape.bytes / tiles, 64) : 0;
-  switch (panel.form) {
+inline void multiply_panel(const Tile& t, int64_t rows, const PanelShape& shape, const void* packed,
+                           int vectors, int16_t* wide_weights) {
+  Work work;
+  work.tile = &t;
+  work.panel = panel_at(packed, vectors);
+  work.first = 0;
+  work.ahead = static_cast<const int8_t*>(packed) + shape.bytes;
+  work.ahead_bytes = 0;
+  if (rows > kFewRows && shape.bytes >= kAheadBytes) {
+    const int64_t tiles = max_of(1, rows / (vectors == 2 ? 4 : 8));
+    work.ahead_bytes = round_up(shape.bytes / tiles, 64);
+  }
+  work.depth = quad_depth(shape, work.panel.form);
+  switch (work.panel.form) {
     case Form::kDot4:
       return;
     case Form::kSum4:
-      return multiply_columns<Form::kSum4, false>(t, shape.quads, rows, panel, vectors, clamp);
+      return multiply_columns<Form::kSum4, false>(work, rows, vectors);
     case Form::kSum2:
-      return multiply_columns<Form::kSum2, false>(t, shape.quads, rows, panel, vectors, clamp);
+      return multiply_columns<Form::kSum2, false>(work, rows, vectors);
     case Form::kSum1:
-      return multiply_columns<Form::kSum1, false>(t, shape.quads, rows, panel, vectors, clamp);
+      return multiply_columns<Form::kSum1, false>(work, rows, vectors);
     case Form::kWiden:
       break;
   }
-  if (!shape.wide && rows <= kFewRows) {
-    return multiply_columns<Form::kWiden, false>(t, shape.pairs, rows, panel, vectors, clamp);
-  }
+  work.depth = shape.pairs;
+  if (!shape.wide && rows <= kFewRows)
+    return multiply_columns<Form::kWiden, false>(work, rows, vectors);
   if (!shape.wide) {
-    widen_run(wide_weights, panel.weights, 2 * kDwords * vectors * shape.pairs.units());
-    panel.weights = reinterpret_cast<const int8_t*>(wide_weights);
+    widen_run(wide_weights, work.panel.weights, 2 * kDwords * vectors * shape.pairs.units());
+    work.panel.weights = reinterpret_cast<const int8_t*>(wide_weights);
   }
-  multiply_columns<Form::kWiden, true>(t, shape.pairs, rows, panel, vectors, clamp);
+  multiply_columns<Form::kWiden, true>(work, rows, vectors);
 }
 
 }  // namespace

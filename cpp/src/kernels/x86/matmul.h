@@ -43,7 +43,7 @@ int64_t matmul_items(const void* problem) {
 
 size_t matmul_scratch_bytes(const void* problem) {
   const MatMulPlan plan = plan_matmul(as_matmul(problem));
-  return static_cast<size_t>(plan.a_bytes + plan.panel_bytes + plan.chunk_rows * 8);
+  return static_cast<size_t>(plan.a_bytes + plan.panel_bytes);
 }
 
 // out[i] = in[i] - zero_point, as s16.
@@ -80,10 +80,15 @@ int matmul_run(const void* problem, const Operands& operands, int64_t begin, int
   const MatMulPlan plan = plan_matmul(p);
   auto* a16 = static_cast<int16_t*>(scratch);
   auto* panel = static_cast<int8_t*>(scratch) + plan.a_bytes;
-  const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
-  auto* const rows = reinterpret_cast<int64_t*>(panel + plan.panel_bytes);
-  for (int64_t r = 0; r < plan.chunk_rows; ++r) rows[r] = r * plan.a_stride;
-  const int64_t offset = 0;
+  Tile t = {};
+  t.words = a16;
+  t.flat = true;
+  t.row_step = plan.a_stride;
+  t.out_stride = p.n;
+  t.clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
+  Work work = {};
+  work.tile = &t;
+  work.depth = {1, plan.padded_depth / 2};
   const int8_t* widened =
       nullptr;  // the matrix whose rows a16 holds, when one chunk holds all of them
   for (int64_t item = begin; item < end; ++item) {
@@ -99,13 +104,8 @@ int matmul_run(const void* problem, const Operands& operands, int64_t begin, int
     }
     const int vectors = i + 1 == plan.panels.count ? plan.panels.last_vectors : 2;
     const int64_t column = i * 2 * kDwords, width = kDwords * vectors;
-    const Panel packed = {Form::kWiden, reinterpret_cast<const int32_t*>(panel),
-                          reinterpret_cast<const float*>(panel + 4 * width), panel + 8 * width};
-    Tile t = {};
-    t.words = a16;
-    t.rows = rows;
-    t.pair_offsets = &offset;
-    t.out_stride = p.n;
+    work.panel = {Form::kWiden, reinterpret_cast<const int32_t*>(panel),
+                  reinterpret_cast<const float*>(panel + 4 * width), panel + 8 * width};
     t.columns = min_of(width, p.n - column);
     pack_b(p, plan, b, column, t.columns, width, panel);
     for (int64_t first = 0; first < p.m; first += plan.chunk_rows) {
@@ -117,8 +117,7 @@ int matmul_run(const void* problem, const Operands& operands, int64_t begin, int
         widened = a;
       }
       t.out = static_cast<int8_t*>(operands.out) + (entry * p.m + first) * p.n + column;
-      multiply_columns<Form::kWiden, true>(t, {1, plan.padded_depth / 2}, count, packed, vectors,
-                                           clamp);
+      multiply_columns<Form::kWiden, true>(work, count, vectors);
     }
   }
   return 0;

@@ -34,6 +34,7 @@ EDGECV_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 EDGECV_INLINE int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 EDGECV_INLINE int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
 
+EDGECV_INLINE __m256 set(float value) { return _mm256_set1_ps(value); }
 EDGECV_INLINE __m256 load8(const float* p) { return _mm256_loadu_ps(p); }
 EDGECV_INLINE void store8(float* p, __m256 v) { _mm256_storeu_ps(p, v); }
 

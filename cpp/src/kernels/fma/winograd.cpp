@@ -51,8 +51,6 @@ Plan make_plan(const ConvProblem& p) {
   return plan;
 }
 
-EDGECV_INLINE __m256 set(float value) { return _mm256_set1_ps(value); }
-
 // The one-dimensional transforms, from x[0], x[step], ... into y[0], y[to], ... (vectors).
 template <int kOut>
 struct Transform;

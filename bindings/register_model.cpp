@@ -17,12 +17,14 @@ namespace edgecv_bindings {
 namespace {
 
 template <typename Load>
-Model load(int threads, const std::optional<std::string>& isa, bool keep_all, const Load& load) {
+Model load(int threads, const std::optional<std::string>& isa, bool keep_all, int chains,
+           const Load& load) {
   edgecv_load_options options = {};
   options.size = sizeof(options);
   options.threads = threads;
   options.isa = isa ? isa->c_str() : nullptr;
   options.keep_all = keep_all ? 1 : 0;
+  options.chains = chains;
   edgecv_model* handle = nullptr;
   edgecv_error error;
   edgecv_status status;
@@ -35,16 +37,17 @@ Model load(int threads, const std::optional<std::string>& isa, bool keep_all, co
 }
 
 Model load_path(const py::bytes& path, int threads, const std::optional<std::string>& isa,
-                bool keep_all) {
+                bool keep_all, int chains) {
   const std::string name = path;
-  return load(threads, isa, keep_all,
+  return load(threads, isa, keep_all, chains,
               [&](const edgecv_load_options* options, edgecv_model** model, edgecv_error* e) {
                 return edgecv_model_load(name.c_str(), options, model, e);
               });
 }
 
-Model load_fd(int fd, int threads, const std::optional<std::string>& isa, bool keep_all) {
-  return load(threads, isa, keep_all,
+Model load_fd(int fd, int threads, const std::optional<std::string>& isa, bool keep_all,
+              int chains) {
+  return load(threads, isa, keep_all, chains,
               [&](const edgecv_load_options* options, edgecv_model** model, edgecv_error* e) {
                 return edgecv_model_load_fd(fd, options, model, e);
               });
@@ -68,9 +71,9 @@ class Bytes {
 };
 
 Model load_bytes(const py::buffer& data, int threads, const std::optional<std::string>& isa,
-                 bool keep_all) {
+                 bool keep_all, int chains) {
   const Bytes bytes(data);
-  return load(threads, isa, keep_all,
+  return load(threads, isa, keep_all, chains,
               [&](const edgecv_load_options* options, edgecv_model** model, edgecv_error* e) {
                 return edgecv_model_load_memory(bytes.data(), bytes.size(), options, model, e);
               });
@@ -109,6 +112,7 @@ py::dict info(const Model& model) {
   result["tensors"] = info.tensor_count;
   result["ops"] = info.op_count;
   result["steps"] = info.step_count;
+  result["chains"] = info.chain_count;
   result["goldens"] = info.golden_count;
   result["threads"] = info.threads;
   result["keep_all"] = info.keep_all != 0;
@@ -220,6 +224,21 @@ py::dict step(const Model& model, uint32_t index) {
   result["macs"] = info.macs;
   result["work_items"] = info.work_items;
   result["parallel"] = info.parallel != 0;
+  result["chain"] = info.chain < 0 ? py::object(py::none()) : py::object(py::int_(info.chain));
+  return result;
+}
+
+py::dict chain(const Model& model, uint32_t index) {
+  edgecv_chain_info info = {};
+  info.size = sizeof(info);
+  edgecv_error error;
+  check(edgecv_model_chain(model.handle(), index, &info, &error), error);
+  py::dict result;
+  result["first_step"] = info.first_step;
+  result["steps"] = info.step_count;
+  result["stripe_rows"] = info.stripe_rows;
+  result["bands"] = info.bands;
+  result["buffer_bytes"] = info.buffer_bytes;
   return result;
 }
 
@@ -266,17 +285,18 @@ void register_model(py::module_& module) {
              "(status name, text) of a file's bytes; ('ok', '') when it is good.");
   py::class_<Model>(module, "Model", "A loaded .ecv file and its plan for this machine.")
       .def_static("load_path", &load_path, py::arg("path"), py::arg("threads"), py::arg("isa"),
-                  py::arg("keep_all"))
+                  py::arg("keep_all"), py::arg("chains"))
       .def_static("load_fd", &load_fd, py::arg("fd"), py::arg("threads"), py::arg("isa"),
-                  py::arg("keep_all"))
+                  py::arg("keep_all"), py::arg("chains"))
       .def_static("load_bytes", &load_bytes, py::arg("data"), py::arg("threads"), py::arg("isa"),
-                  py::arg("keep_all"))
+                  py::arg("keep_all"), py::arg("chains"))
       .def("info", &info)
       .def("ports", &ports, py::arg("input"))
       .def("meta", &meta)
       .def("tensor", &tensor, py::arg("index"))
       .def("op", &op, py::arg("index"))
       .def("step", &step, py::arg("index"))
+      .def("chain", &chain, py::arg("index"))
       .def("preprocess", &preprocess, py::arg("index"))
       .def("verify", &verify);
 }

@@ -36,12 +36,13 @@ void check_contiguous(const py::array& array) {
 
 class Session {
  public:
-  explicit Session(const Model& model) : model_(model.handle()) {
+  Session(const Model& model, bool traced) : model_(model.handle()) {
     edgecv_error error;
     edgecv_status status;
     {
       const py::gil_scoped_release unlocked;
-      status = edgecv_session_create(model_, &handle_, &error);
+      status = traced ? edgecv_session_create_traced(model_, &handle_, &error)
+                      : edgecv_session_create(model_, &handle_, &error);
     }
     check(status, error);
   }
@@ -116,7 +117,7 @@ class Session {
   }
 
   // Runs and returns every graph input and the output of every op, in their order, stored layout
-  // and dtype.
+  // and dtype. The session must be a traced one when the model has chains.
   py::tuple run_traced() {
     edgecv_model_info model = {};
     model.size = sizeof(model);
@@ -205,7 +206,8 @@ class Session {
 void register_session(py::module_& module) {
   py::class_<Session>(module, "Session",
                       "Memory for one run at a time of a model; one thread at a time.")
-      .def(py::init<const Model&>(), py::arg("model"), py::keep_alive<1, 2>())
+      .def(py::init<const Model&, bool>(), py::arg("model"), py::arg("traced"),
+           py::keep_alive<1, 2>())
       .def("set_input", &Session::set_input, py::arg("index"), py::arg("array"), py::arg("raw"))
       .def("set_image", &Session::set_image, py::arg("index"), py::arg("batch"),
            py::arg("image").noconvert())

@@ -55,8 +55,10 @@ class StepInfo:
     """One kernel call of the plan.
 
     ``name`` and ``op`` are those of its op, ``macs`` multiply-adds of one run, ``scratch_bytes``
-    for each thread, ``parallel`` whether several threads share it. ``milliseconds`` is the median
-    that ``Model.profile`` measured, 0 elsewhere.
+    for each thread, ``parallel`` whether several threads share it. ``chain`` is the same number for
+    the steps that run together a stripe of rows at a time, None for one that runs alone.
+    ``milliseconds`` is the median that ``Model.profile`` measured, 0 elsewhere; the time of a chain
+    is divided among its steps.
     """
 
     name: str
@@ -69,6 +71,7 @@ class StepInfo:
     packed_bytes: int
     scratch_bytes: int
     parallel: bool
+    chain: Optional[int] = None
     milliseconds: float = 0.0
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     Feed = Union[Array, Mapping[str, Array]]
 
 _PICTURE = "a picture is uint8 of shape [height, width, 3], RGB"
+_CHAINS = {"auto": 1, "off": 2, "all": 3}
 _DTYPES: Dict[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32),
     "s8": np.dtype(np.int8),
@@ -44,20 +45,29 @@ _DTYPES: Dict[str, np.dtype[Any]] = {
 }
 
 
-def load(source: Source, *, threads: Optional[int] = None, isa: Optional[str] = None) -> Model:
+def load(
+    source: Source,
+    *,
+    threads: Optional[int] = None,
+    isa: Optional[str] = None,
+    chains: Optional[str] = None,
+) -> Model:
     """Load an ``.ecv`` file from a path, its bytes or an open file descriptor (which stays open).
 
     threads: of one run; None: all CPUs this process may use.
     isa: use kernels up to this instruction set ("reference", "avx2", ...); None: what the
         environment variable EDGECV_FORCE_ISA says, or the best of this CPU.
+    chains: run consecutive layers a stripe of rows at a time where that is faster ("auto"), nowhere
+        ("off") or wherever it is possible ("all"); None: what the environment variable
+        EDGECV_CHAINS says, or "auto". Results are the same bits.
 
     A path is mapped, not read: to replace the file while a model is loaded, rename a new one over
     it; never write into it.
 
     Raises FormatError for a file that is damaged or none, FileError when it cannot be read,
-    InputError for a wrong ``threads`` or an unknown or absent ``isa``.
+    InputError for wrong ``threads`` or ``chains`` or an unknown or absent ``isa``.
     """
-    return Model(source, threads=threads, isa=isa)
+    return Model(source, threads=threads, isa=isa, chains=chains)
 
 
 class Model:
@@ -68,9 +78,14 @@ class Model:
     """
 
     def __init__(
-        self, source: Source, *, threads: Optional[int] = None, isa: Optional[str] = None
+        self,
+        source: Source,
+        *,
+        threads: Optional[int] = None,
+        isa: Optional[str] = None,
+        chains: Optional[str] = None,
     ) -> None:
-        core = _load(source, threads, isa)
+        core = _load(source, threads, isa, chains)
         self._core: Optional[_core.Model] = core
         self._lock = threading.Lock()
         self._free: List[_core.Session] = []
@@ -154,6 +169,7 @@ class Model:
                     packed_bytes=step["packed_bytes"],
                     scratch_bytes=step["scratch_bytes"],
                     parallel=step["parallel"],
+                    chain=step["chain"],
                 )
             )
         return result
@@ -271,10 +287,10 @@ class Model:
         """
         core = self._open()
         arrays = self._arrays(x, raw)
-        with self._session() as session:
-            for index, (array, is_raw) in enumerate(arrays):
-                session.set_input(index, array, is_raw)
-            inputs, outputs = session.run_traced()
+        session = _core.Session(core, True)
+        for index, (array, is_raw) in enumerate(arrays):
+            session.set_input(index, array, is_raw)
+        inputs, outputs = session.run_traced()
         ids = [port["tensor"] for port in self._ports]
         ids += [core.op(index)["output"] for index in range(self._info["ops"])]
         result: Dict[str, Array] = {}
@@ -339,7 +355,7 @@ class Model:
         with self._lock:
             session = self._free.pop() if self._free else None
         if session is None:
-            session = _core.Session(core)
+            session = _core.Session(core, False)
         try:
             yield session
         finally:
@@ -381,22 +397,27 @@ class Model:
         return 0
 
 
-def _load(source: Source, threads: Optional[int], isa: Optional[str]) -> _core.Model:
+def _load(
+    source: Source, threads: Optional[int], isa: Optional[str], chains: Optional[str]
+) -> _core.Model:
     if threads is not None and (
         isinstance(threads, bool) or not isinstance(threads, int) or threads < 1
     ):
         raise InputError(f"threads is {threads!r}: it takes a number of at least 1, or None")
+    if chains is not None and chains not in _CHAINS:
+        raise InputError(f"chains is {chains!r}: it takes {', '.join(map(repr, _CHAINS))} or None")
     count = min(threads or 0, 1 << 16)
+    mode = 0 if chains is None else _CHAINS[chains]
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _core.Model.load_bytes(source, count, isa, False)
+        return _core.Model.load_bytes(source, count, isa, False, mode)
     if isinstance(source, int) and not isinstance(source, bool):
-        return _core.Model.load_fd(source, count, isa, False)
+        return _core.Model.load_fd(source, count, isa, False, mode)
     if isinstance(source, (str, os.PathLike)):
         path = os.fsencode(source)
         if b"\0" in path:
             raise InputError("the path holds a NUL character")
         try:
-            return _core.Model.load_path(path, count, isa, False)
+            return _core.Model.load_path(path, count, isa, False, mode)
         except FormatError as error:
             raise FormatError(f"{os.fspath(source)}: {error}", error.status) from None
     raise InputTypeError(

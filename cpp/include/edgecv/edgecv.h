@@ -99,6 +99,14 @@ typedef enum edgecv_log_level {
 
 typedef void (*edgecv_log_function)(void* context, edgecv_log_level level, const char* text);
 
+/* A chain runs consecutive steps a stripe of rows at a time: what lies between them is never whole
+ * in memory. Results are the same bits with and without chains. */
+typedef enum edgecv_chains {
+  EDGECV_CHAINS_AUTO = 1, /* where they are faster */
+  EDGECV_CHAINS_OFF = 2,
+  EDGECV_CHAINS_ALL = 3 /* wherever they are possible */
+} edgecv_chains;
+
 typedef struct edgecv_load_options {
   size_t size;
   int32_t threads; /* of one run; 0: all CPUs of the affinity mask */
@@ -110,7 +118,8 @@ typedef struct edgecv_load_options {
   int32_t
       borrow; /* edgecv_model_load_memory: 1: use the caller's memory, which must then outlive model
                  and sessions, when it is aligned to 64 bytes; otherwise, and with 0, copy it */
-  int32_t reserved;           /* 0 */
+  int32_t chains; /* an edgecv_chains; 0: the environment variable EDGECV_CHAINS ("auto", "off",
+                     "all"), or EDGECV_CHAINS_AUTO */
   uint64_t max_file_bytes;    /* refuse larger files (EDGECV_STATUS_LIMIT); 0: the limits of
                                  docs/format.md, */
   uint64_t max_arena_bytes;   /* likewise for activations and scratch of a session */
@@ -152,10 +161,11 @@ typedef struct edgecv_model_info {
   uint64_t weight_bytes;  /* constants in the file */
   uint64_t packed_bytes;  /* weights as packed for this CPU */
   uint64_t arena_bytes;   /* activations, of each session */
-  uint64_t scratch_bytes; /* of each session, all threads */
+  uint64_t scratch_bytes; /* of each session, all threads; line buffers of chains included */
   uint64_t macs;          /* multiply-adds of one run */
   uint32_t version_major; /* of the file */
   uint32_t version_minor;
+  uint32_t chain_count;
 } edgecv_model_info;
 
 EDGECV_API edgecv_status edgecv_model_get_info(const edgecv_model* model, edgecv_model_info* info,
@@ -205,7 +215,7 @@ typedef struct edgecv_tensor_info {
   float scale;
   int32_t zero_point;
   uint64_t bytes;
-  int64_t arena_offset; /* of activations; -1: constant or unused */
+  int64_t arena_offset; /* of activations; -1: constant, unused or inside a chain */
 } edgecv_tensor_info;
 
 typedef struct edgecv_op_info {
@@ -231,7 +241,17 @@ typedef struct edgecv_step_info {
   uint64_t macs;
   int64_t work_items;
   int32_t parallel; /* 1: shared among the threads of the run */
+  int32_t chain;    /* that it is part of, for edgecv_model_chain; -1: none */
 } edgecv_step_info;
+
+typedef struct edgecv_chain_info {
+  size_t size;
+  uint32_t first_step;
+  uint32_t step_count;
+  int32_t stripe_rows;   /* output rows of the last step that are made at a time */
+  int32_t bands;         /* of output rows, shared among threads */
+  uint64_t buffer_bytes; /* of the line buffers of a thread */
+} edgecv_chain_info;
 
 EDGECV_API edgecv_status edgecv_model_tensor(const edgecv_model* model, uint32_t index,
                                              edgecv_tensor_info* info, edgecv_error* error);
@@ -243,6 +263,8 @@ EDGECV_API edgecv_status edgecv_model_op_input(const edgecv_model* model, uint32
                                                edgecv_error* error);
 EDGECV_API edgecv_status edgecv_model_step(const edgecv_model* model, uint32_t index,
                                            edgecv_step_info* info, edgecv_error* error);
+EDGECV_API edgecv_status edgecv_model_chain(const edgecv_model* model, uint32_t index,
+                                            edgecv_chain_info* info, edgecv_error* error);
 
 /* ---- pre-processing: docs/preprocess.md
  * -------------------------------------------------------------------- */
@@ -302,6 +324,10 @@ EDGECV_API edgecv_status edgecv_preprocess_run(const edgecv_preprocess* preproce
 
 EDGECV_API edgecv_status edgecv_session_create(edgecv_model* model, edgecv_session** session,
                                                edgecv_error* error);
+/* A session to look into: every tensor has memory of its own and nothing runs as a chain, whatever
+ * the model's options, so that all of them can be read in op callbacks and after a run. */
+EDGECV_API edgecv_status edgecv_session_create_traced(edgecv_model* model, edgecv_session** session,
+                                                      edgecv_error* error);
 EDGECV_API void edgecv_session_destroy(edgecv_session* session); /* accepts NULL */
 
 /* Fills input `index` from `bytes` bytes of `dtype`. A float is quantized as docs/ops.md says
@@ -335,8 +361,9 @@ EDGECV_API edgecv_status edgecv_session_get_output(const edgecv_session* session
 EDGECV_API edgecv_status edgecv_session_map_output(const edgecv_session* session, uint32_t index,
                                                    const void** data, size_t* bytes,
                                                    edgecv_error* error);
-/* After a run of a keep_all model: any tensor; in an op callback: inputs and output of that op;
- * always: constants. Raw layout, dtype as for outputs. */
+/* After a run of a traced session or a keep_all model: any tensor; in an op callback: inputs and
+ * output of that op, unless they lie inside a chain (EDGECV_STATUS_WRONG_STATE); always: constants.
+ * Raw layout, dtype as for outputs. */
 EDGECV_API edgecv_status edgecv_session_read_tensor(const edgecv_session* session, uint32_t tensor,
                                                     void* data, size_t bytes, edgecv_dtype dtype,
                                                     edgecv_error* error);
@@ -344,11 +371,13 @@ EDGECV_API edgecv_status edgecv_session_read_tensor(const edgecv_session* sessio
 /* Time each step of the following runs (1) or not (0, the default). */
 EDGECV_API edgecv_status edgecv_session_set_timing(edgecv_session* session, int32_t on,
                                                    edgecv_error* error);
-/* Nanoseconds of each step of the last run; count must be the model's step_count. */
+/* Nanoseconds of each step of the last run; count must be the model's step_count. The time of a
+ * chain is divided among its steps. */
 EDGECV_API edgecv_status edgecv_session_step_times(const edgecv_session* session,
                                                    uint64_t* nanoseconds, size_t count,
                                                    edgecv_error* error);
-/* Called on the running thread after each op, in order; NULL: none. Of this session's functions it
+/* Called on the running thread after each op, in order, for the ops of a chain after all of it;
+ * NULL: none. Of this session's functions it
  * may call edgecv_session_read_tensor alone. */
 typedef void (*edgecv_op_function)(void* context, uint32_t op);
 EDGECV_API edgecv_status edgecv_session_set_op_callback(edgecv_session* session,

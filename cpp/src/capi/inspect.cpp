@@ -88,6 +88,25 @@ edgecv_status edgecv_model_step(const edgecv_model* model, uint32_t index, edgec
     full.macs = static_cast<uint64_t>(step.call.macs);
     full.work_items = step.items;
     full.parallel = step.parallel ? 1 : 0;
+    full.chain = step.chain;
+    return give_info(info, full, e);
+  });
+}
+
+edgecv_status edgecv_model_chain(const edgecv_model* model, uint32_t index, edgecv_chain_info* info,
+                                 edgecv_error* error) {
+  return call(error, [&](Error* e) {
+    if (model == nullptr) return null_argument("`model`", e);
+    const runtime::Plan& plan = unwrap(model)->plan();
+    if (index >= plan.chains.size()) return no_such("chain", index, plan.chains.size(), e);
+    const runtime::Chain& chain = plan.chains[index];
+    edgecv_chain_info full;
+    memset(&full, 0, sizeof(full));
+    full.first_step = chain.first_step;
+    full.step_count = chain.link_count;
+    full.stripe_rows = chain.stripe;
+    full.bands = chain.bands;
+    full.buffer_bytes = chain.buffer_bytes;
     return give_info(info, full, e);
   });
 }

@@ -1,5 +1,6 @@
 // Loading, and what the graph's inputs and outputs are.
 #include "capi/capi.h"
+#include "runtime/chain_plan.h"
 #include "runtime/verify.h"
 
 using namespace edgecv;        // NOLINT: the shell's own functions have C names
@@ -40,6 +41,7 @@ Status load(const runtime::ModelSource& source, const edgecv_load_options* optio
   plan.threads = given.threads;
   plan.isa = given.isa;
   plan.keep_all = given.keep_all != 0;
+  EDGECV_TRY(runtime::choose_chain_mode(given.chains, &plan.chains, error));
   // edgecv_log_level is an enum of the caller's; an int of the same values goes through.
   struct Log {
     edgecv_log_function function;
@@ -169,6 +171,7 @@ edgecv_status edgecv_model_get_info(const edgecv_model* handle, edgecv_model_inf
     full.scratch_bytes =
         plan.scratch_bytes * static_cast<uint64_t>(plan.threads) + plan.staging_bytes;
     full.macs = plan.macs;
+    full.chain_count = static_cast<uint32_t>(plan.chains.size());
     full.version_major = file.header.version_major;
     full.version_minor = file.header.version_minor;
     return give_info(info, full, e);

@@ -21,20 +21,27 @@ Status check_layout(edgecv_layout layout, Error* error) {
   return fail(error, Status::kInvalidArgument, "the layout is %d", static_cast<int>(layout));
 }
 
+Status create(edgecv_model* model, bool traced, edgecv_session** session, Error* error) {
+  if (model == nullptr) return null_argument("`model`", error);
+  if (session == nullptr) return null_argument("`session`", error);
+  runtime::Session* created = nullptr;
+  EDGECV_TRY(runtime::Session::create(unwrap(model), &created, error, traced));
+  *session = reinterpret_cast<edgecv_session*>(created);
+  return Status::kOk;
+}
+
 }  // namespace
 
 extern "C" {
 
 edgecv_status edgecv_session_create(edgecv_model* model, edgecv_session** session,
                                     edgecv_error* error) {
-  return call(error, [&](Error* e) {
-    if (model == nullptr) return null_argument("`model`", e);
-    if (session == nullptr) return null_argument("`session`", e);
-    runtime::Session* created = nullptr;
-    EDGECV_TRY(runtime::Session::create(unwrap(model), &created, e));
-    *session = reinterpret_cast<edgecv_session*>(created);
-    return Status::kOk;
-  });
+  return call(error, [&](Error* e) { return create(model, false, session, e); });
+}
+
+edgecv_status edgecv_session_create_traced(edgecv_model* model, edgecv_session** session,
+                                           edgecv_error* error) {
+  return call(error, [&](Error* e) { return create(model, true, session, e); });
 }
 
 void edgecv_session_destroy(edgecv_session* session) {

@@ -42,9 +42,8 @@ bool describe_binary(const kernels::BinaryProblem& p, const Call& call, const Te
   const int64_t pixels = int64_t{y.dims[0]} * y.dims[1] * y.dims[2];
   const bool flat = p.rank == 1 && p.dims[0] == pixels * y.dims[3];
   if (!flat && !(p.rank == 2 && p.dims[0] == pixels && p.dims[1] == y.dims[3])) return false;
-  const int64_t row = flat ? int64_t{y.dims[2]} * y.dims[3] : y.dims[2];
-  link->row_items = row;
-  link->pitch = int64_t{y.dims[2]} * y.dims[3] * bytes;
+  link->row_items = flat ? int64_t{y.dims[2]} * y.dims[3] : y.dims[2];
+  link->pitch = p.out_stride[0] * link->row_items * bytes;
   int32_t next = 0;
   for (int side = 0; side < 2; ++side) {
     const int64_t stride = side == 0 ? p.a_stride[0] : p.b_stride[0];
@@ -53,10 +52,23 @@ bool describe_binary(const kernels::BinaryProblem& p, const Call& call, const Te
       continue;
     }
     ChainInput& in = link->inputs[next++];
-    in.pitch = stride * row * bytes;
+    in.pitch = stride * link->row_items * bytes;
     in.rows = y.dims[1];
   }
   return next == call.input_count;
+}
+
+// One run of all elements, or a run a pixel.
+bool describe_unary(const kernels::UnaryProblem& p, const TensorRecord& y, int32_t in_bytes,
+                    int32_t out_bytes, ChainLink* link) {
+  const int64_t pixels = int64_t{y.dims[0]} * y.dims[1] * y.dims[2];
+  const bool flat = p.runs == 1 && p.count == pixels * y.dims[3];
+  if (!flat && !(p.runs == pixels && p.count == y.dims[3])) return false;
+  link->row_items = flat ? int64_t{y.dims[2]} * y.dims[3] : y.dims[2];
+  link->pitch = (flat ? 1 : p.out_stride) * link->row_items * out_bytes;
+  link->inputs[0].rows = link->rows;
+  link->inputs[0].pitch = (flat ? 1 : p.in_stride) * link->row_items * in_bytes;
+  return true;
 }
 
 }  // namespace
@@ -68,7 +80,6 @@ bool describe_link(const format::ParsedModel& model, const Call& call, ChainLink
   const TensorRecord& x = model.tensors[call.inputs[0]];
   const int32_t in_bytes = static_cast<int32_t>(format::dtype_bytes(x.dtype));
   const int32_t out_bytes = static_cast<int32_t>(format::dtype_bytes(y.dtype));
-  const int64_t row_values = int64_t{y.dims[2]} * y.dims[3];
   *batch = y.dims[0];
   *link = ChainLink();
   link->rows = y.dims[1];
@@ -88,19 +99,19 @@ bool describe_link(const format::ParsedModel& model, const Call& call, ChainLink
     case Family::kBinaryF32:
       taken = describe_binary(call.problem.binary, call, y, out_bytes, link);
       break;
-    case Family::kPReluS8:
-    case Family::kPReluF32:
     case Family::kLookupS8:
     case Family::kUnaryF32:
     case Family::kQuantize:
     case Family::kDequantize:
-      link->row_items = row_values;
-      if (call.family == Family::kPReluS8 || call.family == Family::kPReluF32)
-        link->row_items = y.dims[2];
-      link->pitch = row_values * out_bytes;
+      taken = describe_unary(call.problem.unary, y, in_bytes, out_bytes, link);
+      break;
+    case Family::kPReluS8:
+    case Family::kPReluF32:
+      link->row_items = y.dims[2];
+      link->pitch = int64_t{y.dims[2]} * y.dims[3] * out_bytes;
       link->inputs[0].rows = link->rows;
-      link->inputs[0].pitch = row_values * in_bytes;
-      taken = true;
+      link->inputs[0].pitch = int64_t{y.dims[2]} * y.dims[3] * in_bytes;
+      taken = call.problem.prelu.channels == y.dims[3];
       break;
     default:
       break;
@@ -145,7 +156,8 @@ void make_stripe_problem(const Call& call, const ChainLink& link, RowRange out,
       problem->prelu.pixels = rows * link.row_items;
       break;
     default:
-      problem->unary.count = rows * link.row_items;
+      (problem->unary.runs == 1 ? problem->unary.count : problem->unary.runs) =
+          rows * link.row_items;
       break;
   }
 }

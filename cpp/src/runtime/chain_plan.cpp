@@ -1,5 +1,8 @@
 #include "runtime/chain_plan.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 namespace edgecv::runtime {
 namespace {
 
@@ -176,6 +179,27 @@ class ChainPlanner {
 };
 
 }  // namespace
+
+Status choose_chain_mode(int32_t option, ChainMode* mode, Error* error) {
+  static const char* const kNames[] = {"auto", "off", "all"};
+  static const ChainMode kModes[] = {ChainMode::kAuto, ChainMode::kOff, ChainMode::kAll};
+  *mode = ChainMode::kAuto;
+  if (option == 0) {
+    const char* text = getenv("EDGECV_CHAINS");
+    if (text == nullptr || text[0] == 0) return Status::kOk;
+    for (int32_t i = 0; i < 3; ++i) {
+      if (strcmp(text, kNames[i]) == 0) option = i + 1;
+    }
+    if (option == 0) {
+      return fail(error, Status::kInvalidArgument,
+                  "EDGECV_CHAINS is '%s': it takes auto, off or all", text);
+    }
+  }
+  if (option < 1 || option > 3)
+    return fail(error, Status::kInvalidArgument, "the option `chains` is %d", option);
+  *mode = kModes[option - 1];
+  return Status::kOk;
+}
 
 Status plan_chains(const ParsedModel& model, const PlanOptions& options, const Allocator& allocator,
                    Plan* plan, Error* error) {

@@ -6,6 +6,10 @@
 
 namespace edgecv::runtime {
 
+// `option` as in edgecv_load_options: 1 auto, 2 off, 3 all; 0: what the environment variable
+// EDGECV_CHAINS says, or auto. kInvalidArgument for anything else.
+Status choose_chain_mode(int32_t option, ChainMode* mode, Error* error);
+
 // Cuts the steps of a plan, whose kernels are chosen, into chains: fills chains, links and
 // Step::chain, and raises scratch_bytes to what kernels and line buffers need together.
 Status plan_chains(const format::ParsedModel& model, const PlanOptions& options,

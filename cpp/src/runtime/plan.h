@@ -29,7 +29,7 @@ struct PlanOptions {
   int32_t threads = 0;        // of one run; 0: all CPUs of the affinity mask
   const char* isa = nullptr;  // see choose_isa
   bool keep_all = false;      // every tensor its own memory; no chains
-  ChainMode chains = ChainMode::kOff;
+  ChainMode chains = ChainMode::kAuto;
   int32_t stripe = 0;  // of every chain; 0: chosen for each
   // false: convolutions take any value of s8, whatever the file proves about it (runtime/bounds.h)
   bool bounds = true;

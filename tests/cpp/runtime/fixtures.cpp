@@ -45,7 +45,7 @@ void CountingAllocator::release(void* context, void* pointer) {
 }
 
 LoadedModel::LoadedModel(const std::string& name, int threads, const char* isa, bool keep_all,
-                         const edgecv::Allocator& allocator) {
+                         const edgecv::Allocator& allocator, runtime::ChainMode chains) {
   const std::string path = model_path(name);
   runtime::ModelSource source;
   source.path = path.c_str();
@@ -53,6 +53,7 @@ LoadedModel::LoadedModel(const std::string& name, int threads, const char* isa, 
   options.threads = threads;
   options.isa = isa;
   options.keep_all = keep_all;
+  options.chains = chains;
   status = runtime::Model::load(source, options, format::Limits(), allocator, runtime::LogSink(),
                                 &model, &error);
 }

@@ -36,7 +36,8 @@ class CountingAllocator {
 struct LoadedModel {
   explicit LoadedModel(const std::string& name, int threads = 1, const char* isa = nullptr,
                        bool keep_all = false,
-                       const edgecv::Allocator& allocator = edgecv::default_allocator());
+                       const edgecv::Allocator& allocator = edgecv::default_allocator(),
+                       edgecv::runtime::ChainMode chains = edgecv::runtime::ChainMode::kAuto);
   ~LoadedModel();
   LoadedModel(const LoadedModel&) = delete;
   LoadedModel& operator=(const LoadedModel&) = delete;

@@ -267,11 +267,12 @@ TEST(goldens_pass_and_a_broken_constant_fails_by_name) {
   }
   LoadedModel loaded("small");
   REQUIRE_EQ(loaded.status, Status::kOk);
-  // A bit of the packed weights of op 3, "point".
+  // Bits of the packed weights of op 3, "point".
   runtime::Plan& plan = const_cast<runtime::Plan&>(loaded.model->plan());
   const runtime::Step& step = plan.steps[plan.first_step[3]];
   if (step.packed_bytes == 0) SKIP("the kernel of this CPU packs nothing");
-  plan.packed[step.packed_offset] ^= 0x40;
+  for (uint64_t i = 0; i < 64; ++i)
+    plan.packed[step.packed_offset + step.packed_bytes / 2 + i] ^= 0x40;
   runtime::VerifyReport report;
   CHECK_EQ(runtime::verify_model(loaded.model, &report, &loaded.error), Status::kVerifyFailed);
   CHECK_EQ(report.failed_op, 3u);
@@ -281,7 +282,8 @@ TEST(goldens_pass_and_a_broken_constant_fails_by_name) {
 
 TEST(keep_all_keeps_what_the_callback_sees) {
   LoadedModel kept("small", 1, nullptr, true);
-  LoadedModel shared("small");
+  LoadedModel shared("small", 1, nullptr, false, edgecv::default_allocator(),
+                     runtime::ChainMode::kOff);
   REQUIRE_EQ(kept.status, Status::kOk);
   REQUIRE_EQ(shared.status, Status::kOk);
   CHECK(kept.model->plan().layout.arena_bytes > shared.model->plan().layout.arena_bytes);

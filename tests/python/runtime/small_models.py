@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -203,6 +203,69 @@ def small_builder(batch: int = 1, side: int = 16) -> Builder:
     return b
 
 
+def chains_builder(batch: int = 2, height: int = 37, width: int = 21) -> Builder:
+    """What chains are made of: a stem, inverted residuals with depthwise convolutions of every kind,
+    windows with uneven borders, pools, elementwise ops; tests/data/runtime/chains.ecv.
+    """
+    b = Builder(seed=3)
+
+    def shape(name: str) -> Tuple[int, ...]:
+        return b.graph.values[name].shape
+
+    def add(name: str, x: str, y: str) -> str:
+        return b.op("Add", name, [x, y], shape(x), ma=0.75, mb=0.5, lo=-128, hi=127)
+
+    def pool(op: str, name: str, x: str, inputs: Sequence[str], pads: int, **attrs: Any) -> str:
+        n, h, w, c = shape(x)
+        oh, ow = (h + 1 + pads - 3) // 2 + 1, (w + 1 + pads - 3) // 2 + 1
+        window = {
+            f"{what}_{axis}": size
+            for axis in "hw"
+            for what, size in (("kernel", 3), ("stride", 2), ("dilation", 1))
+        }
+        pad = {"pad_top": 1, "pad_left": 1, "pad_bottom": pads, "pad_right": pads}
+        return b.op(op, name, [x, *inputs], (n, oh, ow, c), **window, **pad, **attrs)
+
+    x = b.input("image", (batch, height, width, 3), (0, 3, 1, 2), scale=1 / 64, zero_point=-5)
+    x = b.conv("stem", x, 8, stride=2, lo=3)
+    x = b.conv("first_depthwise", x, 8, groups=8, lo=3)
+    x = b.conv("first_project", x, 12, kernel=1)
+    # An inverted residual with a table behind each of its activations.
+    y = b.conv("expand", x, 40, kernel=1)
+    table = b.constant("table", np.abs(np.arange(-128, 128)) - 100, "s8")
+    y = b.op("Lookup", "swish", [y, table], shape(y))
+    y = b.conv("depthwise", y, 40, kernel=5, groups=40)
+    y = b.op("Lookup", "swish_again", [y, table], shape(y))
+    y = b.conv("project", y, 12, kernel=1)
+    x = add("residual", x, y)
+    slopes = b.constant("slopes", b.random.uniform(-0.5, 0.5, 12).astype(np.float32), "f32")
+    x = b.op("PRelu", "prelu", [x, slopes], shape(x), m_positive=1.0, lo=-120, hi=120)
+    # Two branches of one stride, as in a residual network.
+    y = b.conv("down", x, 16, stride=2, lo=3)
+    y = b.conv("down_again", y, 16)
+    x = add("down_residual", b.conv("shortcut", x, 16, kernel=1, stride=2), y)
+    bias = b.constant("channel_bias", b.random.integers(-60, 60, 16), "s8")
+    x = b.op("Sub", "channels", [x, bias], shape(x), ma=0.875, mb=0.5, lo=-128, hi=100)
+    x = pool("MaxPool2d", "max", x, [], 1)
+    m = b.constant("m", np.float32(1) / np.arange(1, 10, dtype=np.float32), "f32")
+    y = pool(
+        "AveragePool2d",
+        "average",
+        x,
+        [m],
+        1,
+        count_include_pad=1,
+        declared_pad_bottom=1,
+        declared_pad_right=1,
+        lo=-128,
+        hi=127,
+    )
+    y = b.conv("last", y, 8, kernel=1)
+    b.output("early", x, (0, 3, 1, 2))
+    b.output("y", y, (0, 3, 1, 2))
+    return b
+
+
 def file_with_goldens(builder: Builder, seeds: Sequence[int] = (1, 2)) -> bytes:
     """The builder's file with the digests of the reference kernels."""
     return builder.file(goldens=golden_records(builder.graph, builder.file(), list(seeds)))
@@ -258,6 +321,7 @@ def write_data() -> None:
         ("small", small_file()),
         ("wide", wide_file()),
         ("float", file_with_goldens(float_builder())),
+        ("chains", file_with_goldens(chains_builder())),
     ):
         (folder / f"{name}.ecv").write_bytes(data)
 

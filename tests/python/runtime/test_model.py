@@ -35,12 +35,13 @@ def stored(x: NDArray[Any], info: edgecv.TensorInfo) -> NDArray[np.int8]:
     return np.ascontiguousarray(q.astype(np.int8).transpose(np.argsort(info.perm)))
 
 
-@pytest.mark.parametrize("name", ["small", "wide", "float"])
+@pytest.mark.parametrize("name", ["small", "wide", "float", "chains"])
 def test_the_copies_for_the_cpp_tests_are_fresh(name: str) -> None:
     builder = {
         "small": small_models.small_file,
         "wide": small_models.wide_file,
         "float": lambda: small_models.file_with_goldens(small_models.float_builder()),
+        "chains": lambda: small_models.file_with_goldens(small_models.chains_builder()),
     }[name]
     # If this fails on purpose: python tests/python/runtime/small_models.py
     assert (DATA / f"{name}.ecv").read_bytes() == builder()

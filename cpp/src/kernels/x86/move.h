@@ -19,7 +19,7 @@ struct MovePlan {
   int64_t run, last_run;  // bytes; last_run: of the last piece of a split run
   // Transpose: dims[rank - 2] is contiguous in the input, dims[rank - 1] in the output. Interleave:
   // a transpose whose output is one run, that of few input runs (channel shuffle, planes to
-  // pixels).
+  // pixels); dwords are interleaved only.
   bool transpose, interleave;
   int64_t items, item_rows;
 };
@@ -85,14 +85,20 @@ MovePlan plan_move(const MoveProblem& p) {
     if (out_dim < 0 || plan.out[i] < plan.out[out_dim]) out_dim = i;
   }
   plan.interleave = false;
-  plan.transpose =
-      plan.run == 1 && in_dim >= 0 && in_dim != out_dim && plan.out[out_dim] == plan.run;
+  plan.transpose = (plan.run == 1 || plan.run == 4) && in_dim >= 0 && in_dim != out_dim &&
+                   plan.out[out_dim] == plan.run;
+  if (plan.run == 4 && plan.transpose) {
+    plan.transpose = plan.dims[out_dim] <= kMostInterleaved &&
+                     plan.out[in_dim] == plan.dims[out_dim] * plan.run &&
+                     plan.dims[in_dim] * plan.out[in_dim] <= kRunPiece / 2;
+  }
   if (plan.transpose) {
     move_to_end(&plan, in_dim);
     move_to_end(&plan, out_dim > in_dim ? out_dim - 1 : out_dim);
     const int64_t columns = plan.dims[plan.rank - 2], rows = plan.dims[plan.rank - 1];
-    plan.interleave = rows <= kMostInterleaved && plan.out[plan.rank - 2] == rows;
-    if (plan.interleave && columns * rows <= kRunPiece / 8) {  // an item: some of the outer loop
+    plan.interleave = rows <= kMostInterleaved && plan.out[plan.rank - 2] == rows * plan.run;
+    const int64_t most = plan.run == 4 ? kRunPiece / 2 : kRunPiece / 8;
+    if (plan.interleave && columns * rows * plan.run <= most) {  // an item: some of the outer loop
       if (plan.rank == 2) {  // there is none: one of a single iteration
         for (int32_t i = 2; i > 0; --i) {
           plan.dims[i] = plan.dims[i - 1];
@@ -103,7 +109,7 @@ MovePlan plan_move(const MoveProblem& p) {
         plan.dims[0] = 1;
         plan.in[0] = plan.out[0] = 0;
       }
-      plan.item_rows = max_of(1, kRunPiece / 4 / (columns * rows));
+      plan.item_rows = max_of(1, kRunPiece / 4 / (columns * rows * plan.run));
       plan.items = outer_count(plan, 3) * div_up(plan.dims[plan.rank - 3], plan.item_rows);
       return plan;
     }
@@ -246,13 +252,49 @@ void interleave(uint8_t* out, const uint8_t* in, int64_t in_step, int64_t count)
   }
 }
 
+// The same with dwords.
+template <int64_t kRows>
+void interleave_dwords(uint8_t* out, const uint8_t* in, int64_t in_step, int64_t count) {
+  int64_t done = 0;
+  for (; done + 4 <= count; done += 4, out += 16 * kRows) {
+    const uint8_t* at = in + 4 * done;
+    const __m128i a = load128(at), b = load128(at + in_step);
+    const __m128i ab0 = _mm_unpacklo_epi32(a, b), ab1 = _mm_unpackhi_epi32(a, b);
+    if constexpr (kRows == 2) {
+      store128(out, ab0);
+      store128(out + 16, ab1);
+    } else if constexpr (kRows == 3) {
+      // Each store's last dword is overwritten by the next one.
+      const __m128i c = load128(at + 2 * in_step);
+      const __m128i cc0 = _mm_unpacklo_epi32(c, c), cc1 = _mm_unpackhi_epi32(c, c);
+      store128(out, _mm_unpacklo_epi64(ab0, cc0));
+      store128(out + 12, _mm_unpackhi_epi64(ab0, cc0));
+      store128(out + 24, _mm_unpacklo_epi64(ab1, cc1));
+      store64(out + 36, _mm_unpackhi_epi64(ab1, ab1));
+      memcpy(out + 44, at + 2 * in_step + 12, 4);
+    } else {
+      const __m128i c = load128(at + 2 * in_step), d = load128(at + 3 * in_step);
+      const __m128i cd0 = _mm_unpacklo_epi32(c, d), cd1 = _mm_unpackhi_epi32(c, d);
+      store128(out, _mm_unpacklo_epi64(ab0, cd0));
+      store128(out + 16, _mm_unpackhi_epi64(ab0, cd0));
+      store128(out + 32, _mm_unpacklo_epi64(ab1, cd1));
+      store128(out + 48, _mm_unpackhi_epi64(ab1, cd1));
+    }
+  }
+  for (; done < count; ++done) {
+    for (int64_t r = 0; r < kRows; ++r, out += 4) memcpy(out, in + r * in_step + 4 * done, 4);
+  }
+}
+
 // `count` iterations of the loop around the two innermost dims.
 void interleave_runs(const MovePlan& plan, uint8_t* out, const uint8_t* in, int64_t count) {
   const int32_t outer = plan.rank - 3;
   const int64_t in_step = plan.in[outer + 2], columns = plan.dims[outer + 1];
-  const auto run = plan.dims[outer + 2] == 2   ? interleave<2>
-                   : plan.dims[outer + 2] == 3 ? interleave<3>
-                                               : interleave<4>;
+  const int64_t rows = plan.dims[outer + 2];
+  const bool dwords = plan.run == 4;
+  auto run = dwords ? interleave_dwords<4> : interleave<4>;
+  if (rows == 3) run = dwords ? interleave_dwords<3> : interleave<3>;
+  if (rows == 2) run = dwords ? interleave_dwords<2> : interleave<2>;
   for (int64_t i = 0; i < count; ++i)
     run(out + i * plan.out[outer], in + i * plan.in[outer], in_step, columns);
 }

@@ -75,6 +75,7 @@ struct Operands {
 // cheaply.
 constexpr int kNanFound = 1;
 
+// The functions of a row are compiled for its folder: call none of them where `needs` is not met.
 struct Kernel {
   const char* name;  // "<family>_<dtypes>_<tile>__<isa>", unique
   const char* isa;   // folder name: "reference", "avx2", ...

@@ -1,8 +1,10 @@
 // The CPU decides which kernels run, never what comes out. Run under emulated CPUs as well, where a
 // kernel that the CPU lacks would end the test by SIGILL.
 #include <cstring>
+#include <string>
 
 #include "check.h"
+#include "kernels/cpu_features.h"
 #include "proof/golden_file.h"
 #include "runtime/thread_pool.h"
 #include "runtime/verify.h"
@@ -16,7 +18,10 @@ namespace {
 
 #if defined(__x86_64__)
 // The compiler's own look at the CPU, not the core's.
-bool cpu_has_avx2() { return __builtin_cpu_supports("avx2") != 0; }
+bool cpu_has(const char* isa) {
+  if (std::strcmp(isa, "sse41") == 0) return __builtin_cpu_supports("sse4.1") != 0;
+  return __builtin_cpu_supports("avx2") != 0;
+}
 #endif
 
 int steps_of_isa(const runtime::Plan& plan, const char* isa) {
@@ -25,21 +30,50 @@ int steps_of_isa(const runtime::Plan& plan, const char* isa) {
   return count;
 }
 
+bool is_available(const char* isa) {
+  uint32_t mask;
+  return edgecv::kernels::isa_mask_for(isa, edgecv::kernels::detect_isa_bits(), &mask, nullptr) ==
+         Status::kOk;
+}
+
 }  // namespace
 
-TEST(avx2_kernels_only_where_the_cpu_has_avx2) {
+// The best folder the CPU has does most of the work, and the ones it lacks none.
+TEST(kernels_only_of_what_the_cpu_has) {
 #if defined(__x86_64__)
   const GoldenFile file("golden/convnet");
   REQUIRE_EQ(file.status, Status::kOk);
   const runtime::Plan& plan = file.model->plan();
-  const int avx2 = steps_of_isa(plan, "avx2");
-  std::printf("  isa %s, avx2 steps %d of %zu\n", plan.isa.name, avx2, plan.steps.size());
-  if (cpu_has_avx2()) {
-    CHECK(avx2 > 0);
+  const int all = static_cast<int>(plan.steps.size());
+  const int sse41 = steps_of_isa(plan, "sse41"), avx2 = steps_of_isa(plan, "avx2");
+  std::printf("  isa %s, steps %d: avx2 %d, sse41 %d\n", plan.isa.name, all, avx2, sse41);
+  if (cpu_has("avx2")) {
+    CHECK(avx2 >= all - 1);
+    CHECK_EQ(sse41, 0);
   } else {
     CHECK_EQ(avx2, 0);
-    const GoldenFile forced("golden/convnet", 1, "avx2");
-    CHECK_EQ(forced.status, Status::kInvalidArgument);
+    CHECK_EQ(sse41 >= all - 1, cpu_has("sse41"));
+    CHECK_EQ(std::string(plan.isa.name), std::string(cpu_has("sse41") ? "sse41" : "reference"));
+  }
+#else
+  SKIP("needs an x86-64 CPU");
+#endif
+}
+
+TEST(a_forced_isa_holds_or_is_an_error) {
+#if defined(__x86_64__)
+  for (const char* isa : {"sse41", "avx2"}) {
+    WITH_CONTEXT(isa);
+    const GoldenFile file("golden/convnet", 1, isa);
+    if (!cpu_has(isa)) {
+      CHECK_EQ(file.status, Status::kInvalidArgument);
+      continue;
+    }
+    REQUIRE_EQ(file.status, Status::kOk);
+    const runtime::Plan& plan = file.model->plan();
+    CHECK_EQ(std::string(plan.isa.name), std::string(isa));
+    CHECK(steps_of_isa(plan, isa) >= static_cast<int>(plan.steps.size()) - 1);
+    if (std::strcmp(isa, "sse41") == 0) CHECK_EQ(steps_of_isa(plan, "avx2"), 0);
   }
 #else
   SKIP("needs an x86-64 CPU");
@@ -49,9 +83,11 @@ TEST(avx2_kernels_only_where_the_cpu_has_avx2) {
 TEST(digests_hold_for_every_isa_and_thread_count) {
   runtime::set_thread_limit_for_tests(4);
   for (const char* name : edgecv_test::kFiles) {
-    for (const char* isa : {static_cast<const char*>(nullptr), "reference"}) {
+    for (const char* isa : {static_cast<const char*>(nullptr), "reference", "sse41", "avx2"}) {
+      if (isa != nullptr && !is_available(isa)) continue;
       for (const int threads : {1, 2, 4}) {
-        WITH_CONTEXT(std::string(name) + ", " + std::to_string(threads) + " threads");
+        WITH_CONTEXT(std::string(name) + ", isa " + (isa != nullptr ? isa : "best") + ", " +
+                     std::to_string(threads) + " threads");
         const GoldenFile file(name, threads, isa);
         REQUIRE_EQ(file.status, Status::kOk);
         runtime::VerifyReport report;

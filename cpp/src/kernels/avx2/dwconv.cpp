@@ -1,5 +1,6 @@
-// Depthwise s8 convolution (groups == in_c == out_c), NHWC, exact for every s8 activation and
-// weight.
+// Depthwise s8 convolution (groups == in_c == out_c) of any kernel shape, stride and dilation,
+// NHWC, exact for every s8 activation and weight. Square kernels of odd size have rows of their
+// own.
 //
 // vpmaddwd multiplies and adds two s16 pairs, so taps are taken two at a time: rows 2i and 2i + 1
 // of the same column, and, when the kernel has an odd number of rows, two neighbouring columns of
@@ -9,8 +10,7 @@
 // 1. Every input column becomes a record: its tap pairs, interleaved and widened to s16, 8 channels
 //    (32 bytes) a vector. Columns and rows outside the image become zero_point here, so phase 2
 //    knows no borders, and a column is interleaved once for all the outputs that read it.
-// 2. Each output is a sum of vpmaddwd(record, weights), kept as s32: the weights of 8 channels stay
-//    in registers (13 of the 16 for 5x5), the records come as memory operands from L1.
+// 2. Each output is a sum of vpmaddwd(record, weights), kept as s32, four outputs at a time.
 // 3. The sums are requantized, 16 channels of two pixels at a time.
 //
 // Phases 2 and 3 are loops of their own because some 40 cycles of dependent conversions follow a
@@ -138,40 +138,6 @@ struct SumTask {
   int32_t* out;
 };
 
-// A kernel whose shape is known at compile time, dilation 1: all its weights are loaded before the
-// outputs begin.
-template <int kHeight, int kWidth, int kStride>
-struct FixedSum {
-  static constexpr int kRecords = (kHeight + 1) / 2;
-  static constexpr int kColumnPairs = kHeight / 2;  // of a kernel column
-  static constexpr int kPairs = kColumnPairs * kWidth + kHeight % 2 * ((kWidth + 1) / 2);
-
-  // The vector of pair i, counted from the first column of an output.
-  static constexpr int index_of(int pair) {
-    const int last = pair - kColumnPairs * kWidth;  // >= 0: pairs of the last row
-    return last >= 0 ? 2 * last * kRecords + kRecords - 1
-                     : pair % kWidth * kRecords + pair / kWidth;
-  }
-
-  static void run(const ConvProblem&, const SumTask& t) {
-    const __m256i bias = load256(t.packed);
-    __m256i weights[kPairs];
-    unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
-      weights[pair] = load256(t.packed + 64 + 32 * pair);
-    });
-    const int16_t* record = t.records;
-    int32_t* out = t.out;
-    for (int64_t i = 0; i < t.outputs; ++i, record += kStride * kRecords * 16, out += kUnit) {
-      __m256i sum = bias;
-      unroll<kPairs>([&](auto pair) __attribute__((always_inline)) {
-        constexpr int index = index_of(pair);
-        add_to(sum, _mm256_madd_epi16(weights[pair], load256(record + 16 * index)));
-      });
-      store256(out, sum);
-    }
-  }
-};
-
 // Any kernel: weights come from memory, once for four outputs.
 struct AnySum {
   static void run(const ConvProblem& p, const SumTask& t) {
@@ -244,13 +210,6 @@ const ConvProblem& as_conv(const void* problem) {
 }
 
 bool is_depthwise(const ConvProblem& p) { return p.groups == p.in_c && p.groups == p.out_c; }
-
-template <int kHeight, int kWidth>
-bool is_fixed(const void* problem) {
-  const ConvProblem& p = as_conv(problem);
-  return is_depthwise(p) && p.kernel_h == kHeight && p.kernel_w == kWidth && p.dilation_h == 1 &&
-         p.dilation_w == 1 && p.stride_w <= 2;
-}
 
 bool is_any(const void* problem) { return is_depthwise(as_conv(problem)); }
 
@@ -358,15 +317,6 @@ void dw_run(const ConvProblem& p, const Operands& operands, int64_t begin, int64
   }
 }
 
-template <int kHeight, int kWidth>
-int run_fixed(const void* problem, const Operands& operands, int64_t begin, int64_t end,
-              void* scratch) {
-  const ConvProblem& p = as_conv(problem);
-  dw_run(p, operands, begin, end, scratch,
-         p.stride_w == 1 ? FixedSum<kHeight, kWidth, 1>::run : FixedSum<kHeight, kWidth, 2>::run);
-  return 0;
-}
-
 int run_any(const void* problem, const Operands& operands, int64_t begin, int64_t end,
             void* scratch) {
   dw_run(as_conv(problem), operands, begin, end, scratch, AnySum::run);
@@ -374,16 +324,6 @@ int run_any(const void* problem, const Operands& operands, int64_t begin, int64_
 }
 
 }  // namespace
-
-extern const Kernel dwconv_s8_3x3_c8 = {
-    "dwconv_s8_3x3_c8__avx2", "avx2",  Family::kConvS8,  kIsaAvx2,      is_fixed<3, 3>,
-    dw_packed_bytes,          dw_pack, dw_scratch_bytes, dw_work_items, run_fixed<3, 3>,
-};
-
-extern const Kernel dwconv_s8_5x5_c8 = {
-    "dwconv_s8_5x5_c8__avx2", "avx2",  Family::kConvS8,  kIsaAvx2,      is_fixed<5, 5>,
-    dw_packed_bytes,          dw_pack, dw_scratch_bytes, dw_work_items, run_fixed<5, 5>,
-};
 
 extern const Kernel dwconv_s8_any_c8 = {
     "dwconv_s8_any_c8__avx2", "avx2",  Family::kConvS8,  kIsaAvx2,      is_any,

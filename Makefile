@@ -6,6 +6,10 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 ROOM ?=
 SECONDS ?= 60
 OLDEST ?= python3.8
+MODELS ?= all
+PEERS ?= default
+PEERS_ROOT ?= $(abspath .peers)
+export PEERS_ROOT MODELS
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -24,10 +28,11 @@ SOURCES := $(shell find cpp bindings cmake python CMakeLists.txt pyproject.toml 
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-cpp test-python lint lint-python lint-types lint-stubs lint-cpp \
-        lint-tree lint-symbols bench fuzz sanitize slow wheel oldest format clean
+        lint-tree lint-symbols bench bench-kernels bench-peers bench-cold bench-digests fuzz sanitize \
+        slow wheel oldest format clean
 
 help: ## print this table
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/dev.stamp ## own environment in .venv: the package with all extras and the developer tools
 
@@ -75,6 +80,22 @@ format: $(VENV)/dev.stamp ## rewrite sources in the project's format
 
 bench: $(VENV)/convert.stamp ## latency of the real models on this machine
 	@$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+bench-kernels: build/bench/configured.stamp ## every kernel on the layers of eleven networks: rates, share of the peak, picks
+	@cmake --build build/bench --target bench_kernels
+	@build/bench/benchmarks/kernels/bench_kernels $(BENCH_ARGS)
+
+bench-peers: $(PEERS_ROOT)/models.stamp ## latency beside other runtimes; MODELS=resnet18,.. PEERS=ort,.. BENCH_ARGS=..
+	@$(PEERS_ROOT)/venv/bin/python benchmarks/peers/bench.py --models $(MODELS) --peers "$(PEERS)" $(BENCH_ARGS)
+
+bench-cold: $(PEERS_ROOT)/models.stamp ## process start to first result and peak memory, beside other runtimes
+	@$(PEERS_ROOT)/venv/bin/python benchmarks/peers/bench.py --cold --threads 1 --peers "$(PEERS)" $(BENCH_ARGS) \
+	  --models $(subst all,mobilenet_v2,$(MODELS))
+
+bench-digests: $(PEERS_ROOT)/models.stamp ## the same bits from every instruction set, thread count and width, on every network
+	@$(PEERS_ROOT)/venv/bin/python benchmarks/peers/make_edgecv.py --folder $(PEERS_ROOT)/models --models $(MODELS) \
+	  --variants w4.ecv,a7.ecv
+	@$(PEERS_ROOT)/venv/bin/python benchmarks/peers/digests.py --folder $(PEERS_ROOT)/models --models $(MODELS) $(BENCH_ARGS)
 
 fuzz: $(VENV)/venv.stamp ## libFuzzer targets, SECONDS=60 each (clang)
 	@cmake --preset fuzz >build/fuzz-configure.log || { cat build/fuzz-configure.log; exit 1; }
@@ -133,6 +154,31 @@ $(VENV)/dev.stamp: $(VENV)/venv.stamp $(SOURCES)
 	@echo "installing edgecv[dev]"
 	@$(INSTALL) '.[dev]'
 	@touch $(VENV)/convert.stamp $@
+
+build/bench/configured.stamp: $(VENV)/venv.stamp CMakeLists.txt
+	@cmake -S . -B build/bench -DCMAKE_BUILD_TYPE=Release -DEDGECV_BUILD_BENCH=ON >build/bench-configure.log || \
+	  { cat build/bench-configure.log; exit 1; }
+	@touch $@
+
+# --- .peers: other runtimes, their models and this edgecv --------------------------------------
+
+$(PEERS_ROOT)/venv.stamp: benchmarks/peers/setup.sh
+	@echo "setting up $(PEERS_ROOT)"
+	@benchmarks/peers/setup.sh --rivals-only
+	@touch $@
+
+$(PEERS_ROOT)/edgecv.stamp: $(PEERS_ROOT)/venv.stamp $(SOURCES)
+	@echo "installing edgecv into $(PEERS_ROOT)"
+	@$(PEERS_ROOT)/venv/bin/python -m pip install --quiet --disable-pip-version-check .
+	@touch $@
+
+# Rival models are made once; .ecv files again whenever the converter changes.
+$(PEERS_ROOT)/models.stamp: $(PEERS_ROOT)/edgecv.stamp $(wildcard benchmarks/peers/*.py) FORCE
+	@benchmarks/peers/make_models.sh
+	@$(PEERS_ROOT)/venv/bin/python benchmarks/peers/make_edgecv.py --folder $(PEERS_ROOT)/models --models $(MODELS)
+	@touch $@
+
+FORCE:
 
 build/dev/configured.stamp: $(VENV)/venv.stamp CMakePresets.json
 	@cmake --preset dev >build/dev-configure.log || { cat build/dev-configure.log; exit 1; }

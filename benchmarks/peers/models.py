@@ -1,4 +1,4 @@
-"""Make the model files that the comparisons run: the same weights and calibration for all.
+"""Make files of the zoo's real models for comparisons: the same weights and calibration for all.
 
 For every zoo model: ``NAME.onnx`` from the zoo; ``NAME.qdq.onnx`` by onnxruntime.quantization
 (static QDQ, MinMax, per-channel s8 weights, u8 activations) on calib64; ``NAME.int8.ecv`` by

@@ -106,18 +106,20 @@ def versions() -> dict[str, str]:
     """Return the installed version of every package that is compared."""
     from importlib import metadata
 
+    import peers
+
     found = {}
-    for package in ("edgecv", "onnxruntime", "openvino", "numpy"):
+    for package in (*peers.PACKAGES, "numpy"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "none"
+            continue
     return found
 
 
 def machine() -> dict[str, str]:
     """Return what kind of CPU this is, and which int8 instructions it has."""
-    fields = {}
+    fields: dict[str, str] = {}
     cpuinfo = Path("/proc/cpuinfo")
     for line in cpuinfo.read_text().splitlines() if cpuinfo.is_file() else ():
         key, _, value = line.partition(":")

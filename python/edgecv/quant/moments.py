@@ -20,7 +20,7 @@ _PIXELS = 256  # of one sample that are looked at
 _ROWS = 4096  # pixels gathered before their products are summed
 _MOST_CHANNELS = 2304  # whose covariance is kept; of wider inputs only the variances
 # Covariances of few samples overstate how channels move together.
-_SHRINK = 0.05
+_SHRINK = 0.2
 
 
 @dataclass
@@ -82,6 +82,14 @@ class Moments:
         found *= 1.0 - _SHRINK
         np.fill_diagonal(found, self.variance()[part])
         return np.asarray(found, np.float32)
+
+    def energy(self, first: int, rows: Floats) -> float:
+        """The variance of rows [R, channels] times the channels from ``first`` on, summed."""
+        covariance = self.covariance(first, rows.shape[1])
+        if covariance is None:
+            h = self.variance()[first : first + rows.shape[1]]
+            return float((np.square(rows) @ h).sum(dtype=np.float64))
+        return float(np.vdot(rows, rows @ covariance))
 
 
 def input_moments(

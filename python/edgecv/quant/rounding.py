@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.quant.lanes import Lanes
+from edgecv.quant.refine import Refiner
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -22,7 +23,6 @@ _COARSE = np.geomspace(0.4, 3.6, 24)
 _FINE = np.geomspace(0.96, 1.04, 8)
 _LEAST_AT_8_BITS = 0.8  # cutting the largest weights pays for few bits alone
 _CHUNK = 1 << 18  # weights at a time, so that the search stays in cache
-_BLOCK = 32  # columns whose steps are decided before the others hear of them
 _SWEEPS = 3
 
 
@@ -173,70 +173,6 @@ def search_scales(
     return result.astype(np.float32)
 
 
-def refine(v: Floats, q: Floats, covariance: Floats, limits: Limits, sweeps: int) -> Floats:
-    """Moves integers by what lowers (v - q) C (v - q)^T of each row, one column after the other,
-    within limits.
-
-    v, q: [rows, K]; covariance: [K, K].
-    """
-    qt = np.ascontiguousarray(q.T)
-    gradient = np.ascontiguousarray(covariance @ (v - q).T)  # [K, rows]
-    diagonal = np.diagonal(covariance).copy()
-    budgets = [_Budget(qt, lanes, limits.bound) for lanes in limits.maps]
-    qmax = np.float32(limits.qmax)
-    count = len(qt)
-    for _ in range(sweeps):
-        moved = 0
-        for first in range(0, count, _BLOCK):
-            last = min(first + _BLOCK, count)
-            local = gradient[first:last].copy()
-            before = qt[first:last].copy()
-            for k in range(first, last):
-                old = qt[k]
-                new = np.rint(old + local[k - first] / diagonal[k])
-                low, high = np.full_like(old, -qmax), np.full_like(old, qmax)
-                for budget in budgets:
-                    low, high = budget.range_of(k, old, low, high)
-                new = np.minimum(np.maximum(new, low), high)
-                step = new - old
-                if not step.any():
-                    continue
-                local -= covariance[k, first:last, None] * step
-                for budget in budgets:
-                    budget.move(k, old, new)
-                qt[k] = new
-            change = qt[first:last] - before
-            steps = int(np.count_nonzero(change))
-            if steps:
-                moved += steps
-                gradient -= covariance[:, first:last] @ change
-        if moved == 0:
-            break
-    return np.ascontiguousarray(qt.T)
-
-
-class _Budget:
-    """What the lane sets of one map still hold, [sets, rows] for each sign."""
-
-    def __init__(self, qt: Floats, lanes: Lanes, bound: int) -> None:
-        self._lanes, self._bound = lanes, np.float32(bound)
-        shape = (int(lanes.max()) + 1, qt.shape[1])
-        self._positive, self._negative = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        np.add.at(self._positive, lanes, np.maximum(qt, 0.0))
-        np.add.at(self._negative, lanes, np.maximum(-qt, 0.0))
-
-    def range_of(self, k: int, old: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-        lane = self._lanes[k]
-        room = self._bound - self._positive[lane] + np.maximum(old, 0.0)
-        depth = self._bound - self._negative[lane] + np.maximum(-old, 0.0)
-        return np.maximum(low, -depth), np.minimum(high, room)
-
-    def move(self, k: int, old: Floats, new: Floats) -> None:
-        lane = self._lanes[k]
-        self._positive[lane] += np.maximum(new, 0.0) - np.maximum(old, 0.0)
-        self._negative[lane] += np.maximum(-new, 0.0) - np.maximum(-old, 0.0)
-
-
 def round_rows(
     w: Floats,
     h: Floats,
@@ -259,6 +195,7 @@ def round_rows(
         v = w[rows] / np.repeat(scale[first : first + size], rows_a_channel)[:, None]
         q = project(v)
         if covariance is not None:
-            q = refine(v, q, covariance, limits, _SWEEPS)
+            refiner = Refiner(v, q, covariance, limits.qmax, limits.bound, limits.maps)
+            q = refiner.run(_SWEEPS)
         parts.append(q.astype(np.int8))
     return Rounded(np.concatenate(parts), scale)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,9 @@ from edgecv.quant.rounding import Limits, Rounded, round_rows
 
 Floats = NDArray[np.float32]
 PLAIN_GROUP = 1
-# A group is taken when the lane-safe weights have a signal to noise ratio at most this many dB
-# below that of plain rounding to the same width; else the next smaller group, at last plain.
-MOST_LOSS_DB = 9.0
+# A group is taken when the noise of its weights lies at most this many dB above that of plain
+# rounding to the same width (see sqnr_db); else the next smaller group, at last plain.
+MOST_LOSS_DB = 8.0
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,34 @@ class Choice:
     sqnr_db: float
 
 
-def sqnr_db(real: Floats, q: NDArray[np.int8], scale: Floats) -> float:
-    """Signal to noise ratio of integer weights, infinite when nothing was rounded."""
-    restored = q * scale.reshape((-1,) + (1,) * (real.ndim - 1))
-    noise = float(((restored - real).astype(np.float64) ** 2).sum())
-    power = float((real.astype(np.float64) ** 2).sum())
+def sqnr_db(layer: Layer, q: NDArray[np.int8], scale: Floats) -> float:
+    """Signal to noise ratio of integer weights, infinite when nothing was rounded: in the layer's
+    output, as the covariance of its input shows it, or of the weights themselves when nothing is
+    known of the input.
+    """
+    shape = (-1,) + (1,) * (layer.weights.ndim - 1)
+    noise, power = 0.0, 0.0
+    off = layer.weights - q * scale.reshape(shape)
+    per_group = len(q) // layer.groups
+    channels = layer.weights.shape[-1]
+    if layer.moments is None or layer.is_depthwise:
+        h = 1.0 if layer.moments is None else _by_output(layer, layer.moments.variance())
+        noise = float((h * off.astype(np.float64) ** 2).sum())
+        power = float((h * layer.weights.astype(np.float64) ** 2).sum())
+    else:
+        for index in range(layer.groups):
+            part = slice(index * per_group, (index + 1) * per_group)
+            noise += layer.moments.energy(index * channels, off[part].reshape(-1, channels))
+            power += layer.moments.energy(
+                index * channels, layer.weights[part].reshape(-1, channels)
+            )
     return float(10 * np.log10(power / noise)) if noise > 0 and power > 0 else float("inf")
 
 
 def plain(layer: Layer, bits: int = 8) -> Choice:
     """Rounded to nearest, the scale that of the largest weight."""
     q = quantize_weights(layer.weights, layer.bias, layer.x, layer.y, qmax=2 ** (bits - 1) - 1)
-    return Choice(q, PLAIN_GROUP, sqnr_db(layer.weights, q.weights, q.scale))
+    return Choice(q, PLAIN_GROUP, sqnr_db(layer, q.weights, q.scale))
 
 
 def lane_safe(layer: Layer, group: int, bits: int = 8) -> Choice:
@@ -159,7 +175,7 @@ def _finish(layer: Layer, q: NDArray[np.int8], scale: Floats, group: int) -> Cho
     mult = (product / np.float32(layer.y.scale)).astype(np.float32)
     check_bounds(q, integer_bias, mult, layer.x)
     weights = QuantizedWeights(q, integer_bias.astype(np.int32), scale, mult)
-    return Choice(weights, group, sqnr_db(layer.weights, q, scale))
+    return Choice(weights, group, sqnr_db(layer, q, scale))
 
 
 def _mean_input(layer: Layer) -> NDArray[np.float64]:
@@ -168,8 +184,13 @@ def _mean_input(layer: Layer) -> NDArray[np.float64]:
     mean = layer.moments.mean().astype(np.float64)
     if layer.weights.ndim == 2:
         return mean
-    oc, height, width, channels = layer.weights.shape
-    owner = np.arange(oc) // (oc // layer.groups)
+    height, width = layer.weights.shape[1:3]
     cover = np.ones((height, width)) if layer.coverage is None else layer.coverage
-    by_channel = mean.reshape(layer.groups, channels)[owner]
-    return np.asarray(cover[None, :, :, None] * by_channel[:, None, None, :])
+    return np.asarray(cover[None, :, :, None] * _by_output(layer, mean))
+
+
+def _by_output(layer: Layer, of_input: NDArray[Any]) -> NDArray[np.float64]:
+    """Values of input channels, [OC, 1, 1, C/groups]: those each output channel reads."""
+    oc = len(layer.weights)
+    owner = np.arange(oc) // (oc // layer.groups)
+    return np.asarray(of_input.reshape(layer.groups, -1)[owner][:, None, None, :], np.float64)

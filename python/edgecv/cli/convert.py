@@ -22,16 +22,26 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Dict, List, Union
+from typing import Dict, List, Optional, Union
 
 from edgecv.cli import console
 from edgecv.errors import Error
+from edgecv.report import ConversionReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("model", help="ONNX file, opset 9 or newer")
     parser.add_argument("-o", "--output", required=True, help="the .ecv file to write")
+    add_quantization_arguments(parser)
+    parser.add_argument(
+        "--labels", metavar="FILE", help="class names, one a line, stored in the file"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def add_quantization_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that decide the integers."""
     parser.add_argument("--calibrate", metavar="DIR|FILE", help="calibration pictures or arrays")
     parser.add_argument(
         "--preprocess",
@@ -92,10 +102,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=1,3,224,224",
         help="shape of an input with symbolic dims",
     )
-    parser.add_argument(
-        "--labels", metavar="FILE", help="class names, one a line, stored in the file"
-    )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def parse_shapes(texts: List[str]) -> Dict[str, List[int]]:
@@ -137,27 +143,38 @@ def read_labels(path: str) -> List[str]:
     return labels
 
 
-def run(args: argparse.Namespace) -> int:
-    """Converts and prints the report."""
+def convert_from(
+    args: argparse.Namespace,
+    output: Union[str, Path],
+    progress: console.Progress,
+    labels: Optional[List[str]] = None,
+) -> ConversionReport:
+    """Converts as the options of add_quantization_arguments say."""
     from edgecv.convert import convert
 
+    return convert(
+        args.model,
+        output,
+        args.calibrate,
+        preprocess=args.preprocess,
+        method=args.method,
+        percent=args.percent,
+        weights=args.weights,
+        lane_group=args.lane_group,
+        weight_bits=parse_weight_bits(args.weight_bits),
+        activation_bits=args.activation_bits,
+        keep_float=args.keep_float,
+        input_shapes=parse_shapes(args.input_shape) or None,
+        labels=labels,
+        progress=progress,
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Converts and prints the report."""
+    labels = read_labels(args.labels) if args.labels else None
     with console.Progress() as progress:
-        report = convert(
-            args.model,
-            args.output,
-            args.calibrate,
-            preprocess=args.preprocess,
-            method=args.method,
-            percent=args.percent,
-            weights=args.weights,
-            lane_group=args.lane_group,
-            weight_bits=parse_weight_bits(args.weight_bits),
-            activation_bits=args.activation_bits,
-            keep_float=args.keep_float,
-            input_shapes=parse_shapes(args.input_shape) or None,
-            labels=read_labels(args.labels) if args.labels else None,
-            progress=progress,
-        )
+        report = convert_from(args, args.output, progress, labels)
     if args.json:
         print(report.to_json())
         return 0

@@ -19,6 +19,7 @@ from edgecv.errors import Error
 # and run(args) -> int.
 COMMANDS = (
     ("convert", "turn an ONNX model into an .ecv file, int8 when calibrated"),
+    ("export-qdq", "write an int8 model as ONNX QDQ for other runtimes"),
     ("run", "run a model on a picture and print the labels"),
     ("inspect", "show what is in an .ecv file, and the plan for this machine"),
     ("verify", "prove that this machine computes what the file says"),
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("-v", "--verbose", action="store_true", help="log what happens to stderr")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS:
-        module = importlib.import_module(f"edgecv.cli.{name}")
+        module = importlib.import_module(f"edgecv.cli.{name.replace('-', '_')}")
         sub = commands.add_parser(
             name,
             help=summary,

@@ -7,13 +7,22 @@ constexpr bool kHasDot4 = false;
 }  // namespace
 }  // namespace edgecv::kernels::avx2
 
-#include "kernels/x86/conv_gemm.h"
+#include "kernels/x86/conv_cost.h"
 
 namespace edgecv::kernels::avx2 {
 
 extern const Kernel conv_s8_4x16 = {
-    "conv_s8_4x16__avx2", "avx2",    Family::kConvS8,    kIsaAvx2,        nullptr,
-    conv_packed_bytes,    conv_pack, conv_scratch_bytes, conv_work_items, conv_run,
+    "conv_s8_4x16__avx2",
+    "avx2",
+    Family::kConvS8,
+    kIsaAvx2,
+    nullptr,
+    conv_packed_bytes,
+    conv_pack,
+    conv_scratch_bytes,
+    conv_work_items,
+    conv_run,
+    conv_cost,
 };
 
 }  // namespace edgecv::kernels::avx2

@@ -7,13 +7,22 @@ constexpr bool kHasDot4 = false;
 }  // namespace
 }  // namespace edgecv::kernels::sse41
 
-#include "kernels/x86/conv_gemm.h"
+#include "kernels/x86/conv_cost.h"
 
 namespace edgecv::kernels::sse41 {
 
 extern const Kernel conv_s8_4x8 = {
-    "conv_s8_4x8__sse41", EDGECV_ISA_NAME, Family::kConvS8,    kIsaNeeds,       nullptr,
-    conv_packed_bytes,    conv_pack,       conv_scratch_bytes, conv_work_items, conv_run,
+    "conv_s8_4x8__sse41",
+    EDGECV_ISA_NAME,
+    Family::kConvS8,
+    kIsaNeeds,
+    nullptr,
+    conv_packed_bytes,
+    conv_pack,
+    conv_scratch_bytes,
+    conv_work_items,
+    conv_run,
+    conv_cost,
 };
 
 }  // namespace edgecv::kernels::sse41

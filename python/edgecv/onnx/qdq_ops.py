@@ -228,8 +228,8 @@ def _pool(e: Exporter, node: Node) -> None:
     if node.op == "AveragePool2d":
         attrs.pop("dilations", None)
         attrs["count_include_pad"] = at["count_include_pad"]
-        declared = (at.get("declared_pad_bottom", 0), at.get("declared_pad_right", 0))
-        if at["count_include_pad"] and any(declared) and declared != tuple(attrs["pads"][2:]):
+        declared = (at["declared_pad_bottom"], at["declared_pad_right"])
+        if at["count_include_pad"] and declared != tuple(attrs["pads"][2:]):
             raise Error(f"node {node.name!r}: ceil mode that counts pads is not exported")
     e.define(node, e.op(node.op[:-2], [e.real(node.inputs[0])], f"{node.name}.pooled", **attrs))
 

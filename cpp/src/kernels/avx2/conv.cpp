@@ -11,8 +11,8 @@ constexpr bool kHasDot4 = false;
 
 namespace edgecv::kernels::avx2 {
 
-extern const Kernel conv_s8_4x16 = {
-    "conv_s8_4x16__avx2",
+extern const Kernel conv_s8_2x32 = {
+    "conv_s8_2x32__avx2",
     "avx2",
     Family::kConvS8,
     kIsaAvx2,

@@ -10,8 +10,8 @@ constexpr bool kHasDot4 = false;
 
 namespace edgecv::kernels::avx2 {
 
-extern const Kernel matmul_s8_6x16 = {
-    "matmul_s8_6x16__avx2",
+extern const Kernel matmul_s8_4x16 = {
+    "matmul_s8_4x16__avx2",
     EDGECV_ISA_NAME,
     Family::kMatMulS8,
     kIsaNeeds,

@@ -11,8 +11,8 @@ constexpr bool kHasDot4 = false;
 
 namespace edgecv::kernels::sse41 {
 
-extern const Kernel conv_s8_4x8 = {
-    "conv_s8_4x8__sse41",
+extern const Kernel conv_s8_2x16 = {
+    "conv_s8_2x16__sse41",
     EDGECV_ISA_NAME,
     Family::kConvS8,
     kIsaNeeds,

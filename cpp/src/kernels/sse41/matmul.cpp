@@ -10,8 +10,8 @@ constexpr bool kHasDot4 = false;
 
 namespace edgecv::kernels::sse41 {
 
-extern const Kernel matmul_s8_6x8 = {
-    "matmul_s8_6x8__sse41",
+extern const Kernel matmul_s8_4x8 = {
+    "matmul_s8_4x8__sse41",
     EDGECV_ISA_NAME,
     Family::kMatMulS8,
     kIsaNeeds,

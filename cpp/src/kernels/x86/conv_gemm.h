@@ -38,13 +38,13 @@ void conv_pack(const void* problem, void* packed) {
   int32_t needs = 0;
   for (int64_t group = 0; group < p.groups; ++group) {
     for (int64_t i = 0; i < plan.panels.count; ++i, out += plan.shape.bytes) {
-      const bool last = i + 1 == plan.panels.count;
-      const int64_t first = i * 2 * kDwords, column = group * plan.columns + first;
+      const int64_t first = i * plan.panels.vectors * kDwords,
+                    column = group * plan.columns + first;
       source.weights = static_cast<const int8_t*>(p.weights) + column * source.values;
       source.bias = static_cast<const int32_t*>(p.bias) + column;
       source.multiplier = p.multiplier + column;
-      source.count = min_of(2 * kDwords, plan.columns - first);
-      const Form form = pack_panel(source, plan.shape, last ? plan.panels.last_vectors : 2, out);
+      source.count = min_of(plan.panels.vectors * kDwords, plan.columns - first);
+      const Form form = pack_panel(source, plan.shape, panel_vectors(plan.panels, i), out);
       needs |= form == Form::kWiden ? kNeedsWords : kNeedsQuads;
     }
   }
@@ -134,8 +134,8 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
       chunk = copy_chunk(p, plan, x, index % plan.chunks, needs, images);
       copied = index;
     }
-    const int64_t column = i * 2 * kDwords;
-    const int vectors = i + 1 == plan.panels.count ? plan.panels.last_vectors : 2;
+    const int64_t column = i * plan.panels.vectors * kDwords;
+    const int vectors = panel_vectors(plan.panels, i);
     t.out = static_cast<int8_t*>(operands.out) + chunk.first * p.out_stride + group * plan.columns +
             column;
     t.columns = min_of(kDwords * vectors, plan.columns - column);

@@ -25,6 +25,10 @@ constexpr int64_t kRowStep = 12;  // chunks hold a multiple of every tile's heig
 // of many chunks would be felt.
 constexpr int64_t kWideBytes = 24 << 10;
 
+// Panels of four vectors stay in L1 up to this depth, in quads; deeper ones have two, so that each
+// load of weights serves four rows.
+constexpr int64_t kWideDepth = 256;
+
 struct ConvPlan {
   int64_t channels;  // of a group's input
   int64_t columns;   // of the product: output channels of a group
@@ -90,7 +94,6 @@ inline void plan_window(const ConvProblem& p, ConvPlan* plan) {
 inline void plan_panels(const ConvProblem& p, ConvPlan* plan) {
   plan->channels = p.in_c / p.groups;
   plan->columns = p.out_c / p.groups;
-  plan->panels = split_columns(plan->columns);
   const int64_t taps = int64_t{p.kernel_h} * p.kernel_w;
   const bool rows = p.dilation_w == 1;
   // Lane sets of sum2 and sum4 begin anew at each tap: in a row of taps they do when the channels
@@ -102,7 +105,8 @@ inline void plan_panels(const ConvProblem& p, ConvPlan* plan) {
   shape.pairs = {rows ? p.kernel_h : taps, div_up(plan->pair_segment_values, 2)};
   shape.quads = {quad_rows ? p.kernel_h : taps, div_up(plan->quad_segment_values, 4)};
   shape.wide = shape.pairs.units() * 4 * round_up(plan->columns, kDwords) <= kWideBytes;
-  measure_panel(&shape);
+  plan->panels = split_columns(plan->columns, shape.quads.units() <= kWideDepth ? 4 : 2);
+  measure_panel(&shape, plan->panels.vectors);
 }
 
 inline ConvPlan plan_conv(const ConvProblem& p) {
@@ -140,7 +144,7 @@ inline ConvScratch plan_scratch(const ConvPlan& plan) {
   s.quad_offsets = take(plan.shape.quads.segments * 8);
   s.pair_offsets = take(plan.shape.pairs.segments * 8);
   const bool widens = !kHasDot4 && !plan.shape.wide;
-  s.wide_weights = take(widens ? 2 * kDwords * 4 * plan.shape.pairs.units() : 0);
+  s.wide_weights = take(widens ? plan.panels.vectors * kDwords * 4 * plan.shape.pairs.units() : 0);
   return s;
 }
 

@@ -3,8 +3,8 @@
 //   out[r][c] = clamp(rint(float(bias[c] + sum over k of a[r][k] * w[k][c]) * multiplier[c]) +
 //   zero_point, lo, hi)
 //
-// A panel is kDwords or 2 * kDwords columns of it, in the fastest form that is exact for the
-// panel's own weights and the proven range of the input:
+// A panel is one to four vectors of kDwords columns of it, in the fastest form that is exact for
+// the panel's own weights and the proven range of the input:
 //
 //   widen  a and w as s16 pairs: madd_s16, add_s32. Exact for every s8 x s8.
 //   sum1   a as u8 quads: maddubs, madd_s16 by ones, add_s32
@@ -24,15 +24,28 @@ namespace {
 
 enum class Form : int32_t { kWiden, kSum1, kSum2, kSum4, kDot4 };
 
-// All panels have two vectors of columns but the last, which may have one.
+// All panels have `vectors` vectors of columns but the last, which may have fewer.
 struct Panels {
   int64_t count;
-  int last_vectors;
+  int vectors, last_vectors;
 };
 
-inline Panels split_columns(int64_t columns) {
-  const int64_t count = div_up(columns, 2 * kDwords);
-  return {count, columns - (count - 1) * 2 * kDwords <= kDwords ? 1 : 2};
+inline Panels split_columns(int64_t columns, int vectors) {
+  const int64_t whole = vectors * kDwords, count = div_up(columns, whole);
+  const int64_t rest = columns - (count - 1) * whole;
+  return {count, vectors, static_cast<int>(div_up(rest, kDwords))};
+}
+
+inline int panel_vectors(const Panels& panels, int64_t i) {
+  return i + 1 == panels.count ? panels.last_vectors : panels.vectors;
+}
+
+// Where column c of a panel lies in its vectors: with three or four of them so that packing their
+// sums to bytes, which works in 128-bit lanes, leaves the columns in order.
+inline int64_t column_place(int64_t c, int vectors) {
+  if (vectors <= 2) return c;
+  const int64_t lane = c / (4 * vectors), in_lane = c % (4 * vectors);
+  return in_lane / 4 * kDwords + 4 * lane + in_lane % 4;
 }
 
 // The depth of the product falls into segments whose values are adjacent in the left factor. Pairs
@@ -51,7 +64,7 @@ constexpr int quads_summed(Form form) {
 struct PanelShape {
   Depth pairs, quads;
   bool wide;      // pairs are stored as s16, not as s8
-  int64_t bytes;  // of a panel of two vectors; a multiple of 64
+  int64_t bytes;  // of a panel of the most vectors; a multiple of 64
 };
 
 // The head: the form, s32 bias[columns], f32 multiplier[columns]. The weights begin at a multiple
@@ -64,10 +77,21 @@ inline Depth quad_depth(const PanelShape& shape, Form form) {
   return {shape.quads.segments, round_up(shape.quads.segment, quads_summed(form))};
 }
 
-inline void measure_panel(PanelShape* shape) {
-  const int64_t of_pairs = shape->pairs.units() * 2 * (shape->wide ? 2 : 1);
-  const int64_t of_quads = quad_depth(*shape, Form::kSum4).units() * 4;
-  shape->bytes = round_up(head_bytes(2) + 2 * kDwords * max_of(of_pairs, of_quads), 64);
+// Pairs of three vectors, or of many columns that would not stay in L1, are packed as two panels
+// below each other, the first of two vectors: four rows share each load of their weights.
+inline bool pairs_in_two(const PanelShape& shape, int vectors) {
+  return vectors == 3 || (vectors == 4 && shape.pairs.units() > 64);
+}
+inline int64_t pairs_bytes(const PanelShape& shape, int vectors) {
+  return head_bytes(vectors) +
+         round_up(vectors * kDwords * shape.pairs.units() * 2 * (shape.wide ? 2 : 1), 64);
+}
+
+inline void measure_panel(PanelShape* shape, int vectors) {
+  const int64_t of_quads = quad_depth(*shape, Form::kSum4).units() * 4 * vectors * kDwords;
+  const int64_t of_pairs = vectors > 2 ? pairs_bytes(*shape, 2) + pairs_bytes(*shape, vectors - 2)
+                                       : pairs_bytes(*shape, vectors);
+  shape->bytes = round_up(max_of(of_pairs, head_bytes(vectors) + of_quads), 64);
 }
 
 struct Panel {
@@ -147,20 +171,20 @@ inline Form choose_form(const PanelSource& source, const PanelShape& shape, int3
     totals[c] = parts[0] + parts[1] + parts[2] + parts[3];
   }
   if (kHasDot4) return Form::kDot4;
-  // Of the exact forms the cheapest, in eighths of a cycle a vector of columns and row. 32767 is
-  // the tighter of the two bounds.
+  // Of the exact forms the cheapest, in sixteenths of a cycle for a vector of columns and a row.
+  // 32767 is the tighter of the two bounds.
   const int32_t range = source.in_hi - source.in_lo;
   Form best = Form::kWiden;
-  int64_t best_cost = 5 * shape.pairs.units();
+  int64_t best_cost = 10 * shape.pairs.units();
   const auto consider = [&](Form form, __m128i largest, int64_t unit_cost) {
     const int64_t cost = unit_cost * quad_depth(shape, form).units();
     if (cost >= best_cost || range * largest_word(largest) > 32767) return;
     best = form;
     best_cost = cost;
   };
-  consider(Form::kSum1, s.one, 8);
-  consider(Form::kSum2, s.two, 6);
-  consider(Form::kSum4, s.four, 5);
+  consider(Form::kSum1, s.one, 16);
+  consider(Form::kSum2, s.two, 13);
+  consider(Form::kSum4, s.four, 12);
   return best;
 }
 
@@ -182,33 +206,51 @@ void pack_column(const int8_t* w, const Depth& depth, int64_t segment_values, in
   }
 }
 
-// Packs a panel of `vectors` vectors and returns its form.
-inline Form pack_panel(const PanelSource& source, const PanelShape& shape, int vectors, void* out) {
-  auto* const bytes = static_cast<int8_t*>(out);
-  memset(bytes, 0, static_cast<size_t>(shape.bytes));
-  int32_t totals[2 * kDwords];
-  const Form form = choose_form(source, shape, totals);
-  memcpy(bytes, &form, sizeof form);
+// Packs a panel of `vectors` vectors in a form that fits it; totals[c] is the sum of column c.
+inline void pack_form(const PanelSource& source, const PanelShape& shape, Form form, int vectors,
+                      const int32_t* totals, int8_t* out) {
+  memcpy(out, &form, sizeof form);
   const int64_t columns = kDwords * vectors;
-  int8_t* const weights = bytes + head_bytes(vectors);
+  int8_t* const weights = out + head_bytes(vectors);
   // The left factor holds x, or x - in_lo.
   const int32_t zero_point = source.zero_point - (form == Form::kWiden ? 0 : source.in_lo);
   for (int64_t c = 0; c < source.count; ++c) {
+    const int64_t place = column_place(c, vectors);
     const int8_t* w = source.weights + c * source.values;
     const uint32_t bias = static_cast<uint32_t>(source.bias[c]) -
                           static_cast<uint32_t>(totals[c]) * static_cast<uint32_t>(zero_point);
-    memcpy(bytes + kFormBytes + 4 * c, &bias, sizeof bias);
-    memcpy(bytes + kFormBytes + 4 * (columns + c), &source.multiplier[c], sizeof(float));
+    memcpy(out + kFormBytes + 4 * place, &bias, sizeof bias);
+    memcpy(out + kFormBytes + 4 * (columns + place), &source.multiplier[c], sizeof(float));
     if (form != Form::kWiden) {
       pack_column<4>(w, quad_depth(shape, form), source.quad_segment_values, columns,
-                     weights + 4 * c);
+                     weights + 4 * place);
     } else if (shape.wide) {
       pack_column<2>(w, shape.pairs, source.pair_segment_values, columns,
-                     reinterpret_cast<int16_t*>(weights) + 2 * c);
+                     reinterpret_cast<int16_t*>(weights) + 2 * place);
     } else {
-      pack_column<2>(w, shape.pairs, source.pair_segment_values, columns, weights + 2 * c);
+      pack_column<2>(w, shape.pairs, source.pair_segment_values, columns, weights + 2 * place);
     }
   }
+}
+
+// Packs a panel in the fastest form that is exact for it, and returns that.
+inline Form pack_panel(const PanelSource& source, const PanelShape& shape, int vectors, void* out) {
+  auto* const bytes = static_cast<int8_t*>(out);
+  memset(bytes, 0, static_cast<size_t>(shape.bytes));
+  int32_t totals[4 * kDwords];
+  const Form form = choose_form(source, shape, totals);
+  if (form != Form::kWiden || !pairs_in_two(shape, vectors)) {
+    pack_form(source, shape, form, vectors, totals, bytes);
+    return form;
+  }
+  PanelSource part = source;
+  part.count = min_of(source.count, 2 * kDwords);
+  pack_form(part, shape, form, 2, totals, bytes);
+  part.weights += part.count * source.values;
+  part.bias += part.count;
+  part.multiplier += part.count;
+  part.count = source.count - part.count;
+  pack_form(part, shape, form, vectors - 2, totals + 2 * kDwords, bytes + pairs_bytes(shape, 2));
   return form;
 }
 

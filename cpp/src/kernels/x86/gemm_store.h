@@ -36,37 +36,9 @@ EDGECV_INLINE void store_quarters(int8_t* p, int64_t stride, Vec v) {
 #endif
 }
 
-// Requantizes and stores a tile all of whose columns exist.
-template <int kRows, int kVectors>
-EDGECV_INLINE void store_tile(int8_t* out, int64_t stride, const float* multipliers,
-                              const Clamp& clamp, Vec (&acc)[kRows][kVectors]) {
-  unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-    const VecF multiplier = load_f32(multipliers + kDwords * v);
-    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-      acc[r][v] = scale_round(acc[r][v], multiplier);
-    });
-  });
-  if constexpr (kVectors == 2) {  // two rows at a time
-    unroll<(kRows + 1) / 2>([&](auto pair) __attribute__((always_inline)) {
-      constexpr int r = 2 * pair, s = r + 1 < kRows ? r + 1 : r;
-      const Vec bytes = clamp_bytes(pack_words(acc[r][0], acc[r][1], clamp),
-                                    pack_words(acc[s][0], acc[s][1], clamp), clamp);
-      store_low_part(out + r * stride, bytes);
-      if constexpr (s != r) store_high_part(out + s * stride, bytes);
-    });
-  } else {  // four rows at a time
-    unroll<(kRows + 3) / 4>([&](auto quad) __attribute__((always_inline)) {
-      constexpr int r = 4 * quad, left = kRows - r;
-      constexpr int r1 = left > 1 ? r + 1 : r, r2 = left > 2 ? r + 2 : r, r3 = left > 3 ? r + 3 : r;
-      const Vec bytes = clamp_bytes(pack_words(acc[r][0], acc[r1][0], clamp),
-                                    pack_words(acc[r2][0], acc[r3][0], clamp), clamp);
-      store_quarters<(left < 4 ? left : 4)>(out + r * stride, stride, bytes);
-    });
-  }
-}
-
-// The first `count` < 16 bytes of v.
+// The first `count` <= 16 bytes of v.
 EDGECV_INLINE void store_few(int8_t* p, __m128i v, int64_t count) {
+  if (count == 16) return store128(p, v);
   if ((count & 8) != 0) {
     store64(p, v);
     v = _mm_srli_si128(v, 8);
@@ -87,16 +59,83 @@ EDGECV_INLINE void store_few(int8_t* p, __m128i v, int64_t count) {
   if ((count & 1) != 0) *p = static_cast<int8_t>(rest);
 }
 
-// The same for a panel with fewer columns, from sums in memory: out of line to keep its branches
-// away from the tile loop's registers.
-__attribute__((noinline)) void store_partial_tile(int8_t* out, int64_t stride, int64_t columns,
-                                                  const float* multipliers, const Clamp clamp,
-                                                  const Vec* sums, int rows, int vectors) {
-  for (int r = 0; r < rows; ++r, sums += vectors, out += stride) {
-    const Vec low = scale_round(sums[0], load_f32(multipliers));
-    const Vec high = vectors == 1 ? low : scale_round(sums[1], load_f32(multipliers + kDwords));
-    const Vec words = pack_words(low, high, clamp);
-    store_few(out, low_half(clamp_bytes(words, words, clamp)), columns);
+// A row of a panel of kVectors >= 3 vectors, requantized: packing left its columns in order within
+// 128-bit lanes.
+template <int kVectors>
+EDGECV_INLINE void store_row(int8_t* p, Vec v) {
+#if defined(__AVX2__)
+  if constexpr (kVectors == 4) {
+    store(p, v);
+  } else {
+    const __m128i high = high_half(v);
+    store128(p, low_half(v));
+    store64(p + 12, high);
+    store32(p + 20, _mm_srli_si128(high, 8));
+  }
+#else
+  if constexpr (kVectors == 4) {
+    store(p, v);
+  } else {
+    store64(p, v);
+    store32(p + 8, _mm_srli_si128(v, 8));
+  }
+#endif
+}
+
+// The same for the first `count` columns of it. Out of line to keep its branches away from the tile
+// loop's registers.
+template <int kVectors>
+__attribute__((noinline)) void store_row_part(int8_t* p, Vec v, int64_t count) {
+  const int64_t lane = 4 * (kVectors < 3 ? 4 : kVectors);
+  store_few(p, low_half(v), min_of(count, lane));
+#if defined(__AVX2__)
+  if (count > lane) store_few(p + lane, high_half(v), count - lane);
+#endif
+}
+
+// Requantizes and stores a tile of which `columns` columns exist.
+template <int kRows, int kVectors>
+EDGECV_INLINE void store_tile(int8_t* out, int64_t stride, const float* multipliers,
+                              const Clamp& clamp, int64_t columns, Vec (&acc)[kRows][kVectors]) {
+  unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+    const VecF multiplier = load_f32(multipliers + kDwords * v);
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+      acc[r][v] = scale_round(acc[r][v], multiplier);
+    });
+  });
+  const bool whole = columns == kDwords * kVectors;
+  if constexpr (kVectors >= 3) {
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+      const Vec words = pack_words(acc[r][0], acc[r][1], clamp);
+      Vec bytes = pack_s16_s8(words, pack_words(acc[r][2], acc[r][kVectors - 1], clamp));
+      bytes = min_s8(max_s8(bytes, clamp.lo), clamp.hi);
+      if (whole) {
+        store_row<kVectors>(out + r * stride, bytes);
+      } else {
+        store_row_part<kVectors>(out + r * stride, bytes, columns);
+      }
+    });
+  } else if (!whole) {
+    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+      const Vec words = pack_words(acc[r][0], acc[r][kVectors - 1], clamp);
+      store_row_part<kVectors>(out + r * stride, clamp_bytes(words, words, clamp), columns);
+    });
+  } else if constexpr (kVectors == 2) {  // two rows at a time
+    unroll<(kRows + 1) / 2>([&](auto pair) __attribute__((always_inline)) {
+      constexpr int r = 2 * pair, s = r + 1 < kRows ? r + 1 : r;
+      const Vec bytes = clamp_bytes(pack_words(acc[r][0], acc[r][1], clamp),
+                                    pack_words(acc[s][0], acc[s][1], clamp), clamp);
+      store_low_part(out + r * stride, bytes);
+      if constexpr (s != r) store_high_part(out + s * stride, bytes);
+    });
+  } else {  // four rows at a time
+    unroll<(kRows + 3) / 4>([&](auto quad) __attribute__((always_inline)) {
+      constexpr int r = 4 * quad, left = kRows - r;
+      constexpr int r1 = left > 1 ? r + 1 : r, r2 = left > 2 ? r + 2 : r, r3 = left > 3 ? r + 3 : r;
+      const Vec bytes = clamp_bytes(pack_words(acc[r][0], acc[r1][0], clamp),
+                                    pack_words(acc[r2][0], acc[r3][0], clamp), clamp);
+      store_quarters<(left < 4 ? left : 4)>(out + r * stride, stride, bytes);
+    });
   }
 }
 

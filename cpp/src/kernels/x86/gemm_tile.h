@@ -1,8 +1,9 @@
 // The s8 matrix product: rows of pixels in scratch times the panels of gemm_panel.h.
 //
-// On Zen 3 maddubs and madd_s16 have two ports of four, additions any of them. A tile of 4 rows x 2
-// vectors leaves registers for the weights and a broadcast; taller tiles save loads, which do not
-// bind here, and spill.
+// On Zen 3 maddubs and madd_s16 have two ports of four, additions any of them. A tile of 2 rows x 4
+// vectors has eight accumulators, which leaves registers for broadcasts and sums; the weights come
+// from memory and bear it because they are aligned. It stores whole vectors of bytes: in tiles of
+// fewer vectors, packing and storing cost a quarter more at a depth of 32.
 #ifndef EDGECV_KERNELS_X86_GEMM_TILE_H_
 #define EDGECV_KERNELS_X86_GEMM_TILE_H_
 
@@ -162,59 +163,67 @@ __attribute__((noinline)) void multiply_tiles(const Work& work) {
         w = multiply_run<kForm, kWide>(acc, a, end, w, t.ones);
       }
     }
-    if (t.columns == kDwords * kVectors) {
-      store_tile<kRows, kVectors>(out, t.out_stride, work.panel.multiplier, t.clamp, acc);
-    } else {
-      Vec sums[kRows * kVectors];
-      unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-        unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-          sums[r * kVectors + v] = acc[r][v];
-        });
-      });
-      store_partial_tile(out, t.out_stride, t.columns, work.panel.multiplier, t.clamp, sums, kRows,
-                         kVectors);
-    }
+    store_tile<kRows, kVectors>(out, t.out_stride, work.panel.multiplier, t.clamp, t.columns, acc);
     out += kRows * t.out_stride;
   }
 }
 
+// The highest tile of a panel: eight accumulators.
+constexpr int tall_rows(int vectors) { return vectors == 3 ? 2 : 8 / vectors; }
+
 // Rows in tiles of kRows, and what they leave in lower ones.
 template <Form kForm, bool kWide, bool kFlat, int kRows, int kVectors>
 inline void multiply_rows(Work work, int64_t rows) {
-  if constexpr (kRows > 0) {
-    work.tiles = (rows - work.first) / kRows;
-    if (work.tiles > 0) {
-      multiply_tiles<kForm, kWide, kFlat, kRows, kVectors>(work);
-      work.first += work.tiles * kRows;
-      work.ahead_bytes = 0;
-    }
-    constexpr int kLower = kRows > 4 ? 4 : kRows - 1;
-    if (work.first < rows) multiply_rows<kForm, kWide, kFlat, kLower, kVectors>(work, rows);
+  work.tiles = (rows - work.first) / kRows;
+  if (work.tiles > 0) {
+    multiply_tiles<kForm, kWide, kFlat, kRows, kVectors>(work);
+    work.first += work.tiles * kRows;
+    work.ahead_bytes = 0;
   }
+  if constexpr (kRows > 1) {
+    if (work.first < rows) multiply_rows<kForm, kWide, kFlat, kRows / 2, kVectors>(work, rows);
+  }
+}
+
+template <Form kForm, bool kWide, bool kFlat>
+inline void multiply_vectors(const Work& work, int64_t rows, int vectors) {
+  if (vectors == 4) return multiply_rows<kForm, kWide, kFlat, tall_rows(4), 4>(work, rows);
+  if (vectors == 3) return multiply_rows<kForm, kWide, kFlat, tall_rows(3), 3>(work, rows);
+  if (vectors == 2) return multiply_rows<kForm, kWide, kFlat, tall_rows(2), 2>(work, rows);
+  multiply_rows<kForm, kWide, kFlat, tall_rows(1), 1>(work, rows);
 }
 
 template <Form kForm, bool kWide>
 inline void multiply_columns(const Work& work, int64_t rows, int vectors) {
-  constexpr int kTall = kForm == Form::kWiden ? 6 : 4;
-  if (work.tile->flat) {
-    if (vectors == 2) return multiply_rows<kForm, kWide, true, kTall, 2>(work, rows);
-    return multiply_rows<kForm, kWide, true, 8, 1>(work, rows);
-  }
-  if (vectors == 2) return multiply_rows<kForm, kWide, false, kTall, 2>(work, rows);
-  return multiply_rows<kForm, kWide, false, 8, 1>(work, rows);
+  if (work.tile->flat) return multiply_vectors<kForm, kWide, true>(work, rows, vectors);
+  multiply_vectors<kForm, kWide, false>(work, rows, vectors);
 }
 
-// All rows of a chunk against one panel. `wide_weights` is scratch for the panel's pairs as s16.
+// A panel of pairs. `wide_weights` is scratch for them as s16.
+inline void multiply_pairs(int64_t rows, const PanelShape& shape, Work work, int vectors,
+                           int16_t* wide_weights) {
+  work.depth = shape.pairs;
+  if (!shape.wide && rows <= kFewRows)
+    return multiply_columns<Form::kWiden, false>(work, rows, vectors);
+  if (!shape.wide) {
+    widen_run(wide_weights, work.panel.weights, 2 * kDwords * vectors * shape.pairs.units());
+    work.panel.weights = reinterpret_cast<const int8_t*>(wide_weights);
+  }
+  multiply_columns<Form::kWiden, true>(work, rows, vectors);
+}
+
+// All rows of a chunk against one panel.
 inline void multiply_panel(const Tile& t, int64_t rows, const PanelShape& shape, const void* packed,
                            int vectors, int16_t* wide_weights) {
+  const auto* const bytes = static_cast<const int8_t*>(packed);
   Work work;
   work.tile = &t;
   work.panel = panel_at(packed, vectors);
   work.first = 0;
-  work.ahead = static_cast<const int8_t*>(packed) + shape.bytes;
+  work.ahead = bytes + shape.bytes;
   work.ahead_bytes = 0;
   if (rows > kFewRows && shape.bytes >= kAheadBytes) {
-    const int64_t tiles = max_of(1, rows / (vectors == 2 ? 4 : 8));
+    const int64_t tiles = max_of(1, rows / tall_rows(vectors));
     work.ahead_bytes = round_up(shape.bytes / tiles, 64);
   }
   work.depth = quad_depth(shape, work.panel.form);
@@ -230,14 +239,19 @@ inline void multiply_panel(const Tile& t, int64_t rows, const PanelShape& shape,
     case Form::kWiden:
       break;
   }
-  work.depth = shape.pairs;
-  if (!shape.wide && rows <= kFewRows)
-    return multiply_columns<Form::kWiden, false>(work, rows, vectors);
-  if (!shape.wide) {
-    widen_run(wide_weights, work.panel.weights, 2 * kDwords * vectors * shape.pairs.units());
-    work.panel.weights = reinterpret_cast<const int8_t*>(wide_weights);
+  if (!pairs_in_two(shape, vectors)) {
+    return multiply_pairs(rows, shape, work, vectors, wide_weights);
   }
-  multiply_columns<Form::kWiden, true>(work, rows, vectors);
+  Tile part = t;
+  part.columns = min_of(t.columns, 2 * kDwords);
+  work.tile = &part;
+  work.panel = panel_at(packed, 2);
+  multiply_pairs(rows, shape, work, 2, wide_weights);
+  part.columns = t.columns - part.columns;
+  part.out += 2 * kDwords;
+  work.panel = panel_at(bytes + pairs_bytes(shape, 2), vectors - 2);
+  work.ahead_bytes = 0;
+  multiply_pairs(rows, shape, work, vectors - 2, wide_weights);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ MatMulPlan plan_matmul(const MatMulProblem& p) {
   plan.padded_depth = round_up(p.k, 2);
   plan.a_stride = plan.padded_depth % 256 == 0 ? plan.padded_depth + 16 : plan.padded_depth;
   plan.chunk_rows = min_of(p.m, max_of(12, kChunkBytes / (plan.a_stride * 2) / 12 * 12));
-  plan.panels = split_columns(p.n);
+  plan.panels = split_columns(p.n, 2);
   plan.a_bytes = round_up(plan.chunk_rows * plan.a_stride * 2, 64);
   plan.panel_bytes = 2 * kDwords * (8 + plan.padded_depth * 2);
   return plan;
@@ -102,7 +102,7 @@ int matmul_run(const void* problem, const Operands& operands, int64_t begin, int
       a += index * p.a_stride[d];
       b += index * p.b_stride[d];
     }
-    const int vectors = i + 1 == plan.panels.count ? plan.panels.last_vectors : 2;
+    const int vectors = panel_vectors(plan.panels, i);
     const int64_t column = i * 2 * kDwords, width = kDwords * vectors;
     work.panel = {Form::kWiden, reinterpret_cast<const int32_t*>(panel),
                   reinterpret_cast<const float*>(panel + 4 * width), panel + 8 * width};

@@ -32,7 +32,7 @@ using edgecv_test::WeightPattern;
 
 const char kUsage[] =
     "usage: bench_kernels [--filter TEXT] [--network TEXT] [--class TEXT] [--int8] [--f32]\n"
-    "                     [--rounds N] [--isa NAME] [--reference] [--quiet]\n"
+    "                     [--rounds N] [--isa NAME] [--reference] [--quiet] [--peaks]\n"
     "  --filter TEXT   only layers whose name, or kernels whose name, contains TEXT\n"
     "  --network TEXT  only layers of networks whose name contains TEXT\n"
     "  --class TEXT    only weight classes whose name contains TEXT\n"
@@ -41,6 +41,7 @@ const char kUsage[] =
     "  --isa NAME      as EDGECV_FORCE_ISA\n"
     "  --reference     time the reference row even where another row takes the layer\n"
     "  --quiet         print misses and the summary alone\n"
+    "  --peaks         print the measured peaks as JSON and stop\n"
     "exit code: 0; 1: a pick is slower than 0.95 of the fastest row, or a kernel was not timed\n";
 
 constexpr double kGoodPick = 0.95;
@@ -65,7 +66,7 @@ constexpr size_t kClassCount = sizeof(kClasses) / sizeof(kClasses[0]);
 struct Options {
   std::string filter, network, weight_class;
   bool int8 = true, f32 = true;
-  bool reference = false, quiet = false;
+  bool reference = false, quiet = false, peaks = false;
   int rounds = 15;
   uint32_t isa = 0;
 };
@@ -98,6 +99,8 @@ Options parse(int argc, char** argv) {
       options.reference = true;
     } else if (name == "--quiet") {
       options.quiet = true;
+    } else if (name == "--peaks") {
+      options.peaks = true;
     } else if (name == "--rounds") {
       options.rounds = std::max(1, std::atoi(value()));
     } else if (name == "--isa") {
@@ -366,6 +369,13 @@ int main(int argc, char** argv) {
   char cpu[64];
   edgecv::kernels::describe_cpu(cpu, sizeof(cpu));
   const Peaks peaks = edgecv_bench::measure_peaks(options.isa);
+  if (options.peaks) {
+    std::printf(
+        "{\"wide\": %.1f, \"sum2\": %.1f, \"sum4\": %.1f, \"sum8\": %.1f, \"dot4\": %.1f, "
+        "\"f32\": %.1f, \"copy\": %.1f}\n",
+        peaks.wide, peaks.sum2, peaks.sum4, peaks.sum8, peaks.dot4, peaks.f32, peaks.copy);
+    return 0;
+  }
   std::printf("%s, one thread, best of %d, interleaved\n", cpu, options.rounds);
   std::printf(
       "peaks, GMAC/s: plain %.1f, lane-safe 2 %.1f, lane-safe 4 %.1f, lane-safe 8 and narrow %.1f, "

@@ -25,6 +25,7 @@ from typing import Any
 
 import check
 import measure
+import networks
 import peers
 import report
 import runtimes
@@ -66,7 +67,8 @@ def find_models(folder: Path, names: str) -> list[measure.Model]:
     if not path.is_file():
         raise SystemExit(f"{folder} holds no models: run `make bench-peers`, which makes them")
     info = json.loads(path.read_text(encoding="utf-8"))
-    chosen = list(info) if names == "all" else [name.strip() for name in names.split(",")]
+    timed = [name for name in info if name != networks.PROBE]
+    chosen = timed if names == "all" else [name.strip() for name in names.split(",")]
     unknown = [name for name in chosen if name not in info]
     if unknown:
         raise SystemExit(f"unknown: {', '.join(unknown)}; there are: {', '.join(info)}")
@@ -170,7 +172,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(text)
     elif options.check:
         chosen = peers.select(options.peers, options.build)
-        result = check.check(setup, chosen, find_models(models, options.models))
+        names = options.models
+        if names == "all" and (models / f"{networks.PROBE}.onnx").is_file():
+            names = ",".join(networks.EVERYTHING)
+        result = check.check(setup, chosen, find_models(models, names))
         save(options.out, "check", result, text := check.check_table(result))
         print(text)
     elif options.cold:

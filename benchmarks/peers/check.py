@@ -36,7 +36,9 @@ def check(
         row: dict[str, Any] = {}
         for peer in [*needed, *(peer for peer in chosen if peer not in needed)]:
             try:
-                measure.Worker(setup, peer, model, str(dump)).close()
+                worker = measure.Worker(setup, peer, model, str(dump))
+                worker.wait()
+                worker.close()
                 outputs[peer.name] = _outputs(dump, peer.runtime == "litert")
             except (OSError, RuntimeError) as error:
                 row[peer.name] = str(error)

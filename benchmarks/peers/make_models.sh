@@ -8,7 +8,7 @@ models=$root/models
 names=${MODELS:-all}
 if [ "$names" = all ]; then
   names=$("$root/venv/bin/python" -c \
-    "import sys; sys.path.insert(0, '$here'); import networks; print(','.join(networks.NETWORKS))")
+    "import sys; sys.path.insert(0, '$here'); import networks; print(','.join(networks.EVERYTHING))")
 fi
 for name in $(echo "$names" | tr , ' '); do
   if [ ! -f "$models/$name.int8.tflite" ] || [ ! -f "$models/info.json" ]; then

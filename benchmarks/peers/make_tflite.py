@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
-from networks import NETWORKS, Network, Op, pictures
+from networks import EVERYTHING, Network, Op, pictures
 
 CALIBRATION = 8
 
@@ -90,7 +90,7 @@ def build(network: Network, weights: dict[str, Any]) -> Any:
 
 def make(folder: Path, name: str) -> None:
     """Write NAME.tflite and NAME.int8.tflite."""
-    network = NETWORKS[name]()
+    network = EVERYTHING[name]()
     with np.load(folder / f"{name}.npz") as data:
         weights = {key: data[key] for key in data.files}
     module = build(network, weights)
@@ -112,7 +112,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--models", default="all")
     options = parser.parse_args()
-    names = list(NETWORKS) if options.models == "all" else options.models.split(",")
+    names = list(EVERYTHING) if options.models == "all" else options.models.split(",")
     if len(names) > 1:
         command = [sys.executable, __file__, "--folder", str(options.folder), "--models"]
         codes = [subprocess.run([*command, name]).returncode for name in names]

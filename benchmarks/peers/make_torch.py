@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from networks import NETWORKS, Network, pictures
+from networks import EVERYTHING, Network, pictures
 from torch import nn
 from torch.nn import functional
 
@@ -57,6 +57,11 @@ class Net(nn.Module):
 
     def _normalize(self, layer: Any, y: torch.Tensor) -> None:
         """Scale a layer so that its output has unit variance and about zero mean a channel."""
+        if self.network.constant:
+            with torch.no_grad():
+                layer.weight.fill_(1.0 / layer.weight[0].numel())
+                layer.bias.zero_()
+            return
         axes = (0, 2, 3) if y.dim() == 4 and y.shape[2] > 1 else tuple(range(y.dim()))
         deviation = y.std(dim=axes, keepdim=True).clamp_min(1e-3)
         mean = y.mean(dim=axes, keepdim=True)
@@ -227,7 +232,7 @@ def main() -> int:
     folder: Path = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     info, good = {}, True
-    for name, make in NETWORKS.items():
+    for name, make in EVERYTHING.items():
         network = make()
         info[name] = {"macs": network.macs, "params": network.parameters, "hw": network.size}
         if options.models != "all" and name not in options.models.split(","):

@@ -70,13 +70,14 @@ class Worker:
         environment.update(OPENBLAS_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2")
         if peer.path:
             environment["PYTHONPATH"] = peer.path
-        command = [setup.interpreter(peer), str(WORKER), peer.runtime, peer.setting, str(files[0])]
+        command = [setup.interpreter(peer), str(WORKER), peer.runtime, peer.setting]
+        command += [str(files[0]) if files else ""]
         command += [str(setup.models / f"{model.name}.input.f32"), str(model.size)]
         command += [str(setup.threads), setup.cpus, dump]
         self._log = (setup.root / "logs").joinpath(f"{model.name}.{peer.name}.log")
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with open(self._log, "w", encoding="utf-8") as log:
-            start = time.monotonic()
+            self._start = time.monotonic()
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -84,8 +85,13 @@ class Worker:
                 stderr=log,
                 env=environment,
             )
+        self.first: dict[str, Any] = {}
+        self.peak_mb = 0.0
+
+    def wait(self) -> None:
+        """Wait for the first result."""
         self.first = self._read()
-        self.first["cold_ms"] = (self.first.pop("at") - start) * 1e3
+        self.first["cold_ms"] = (self.first.pop("at") - self._start) * 1e3
         self.peak_mb = self.first["rss_mb"]
 
     def _read(self) -> dict[str, Any]:
@@ -162,13 +168,16 @@ def latency(
     try:
         for peer in chosen:
             try:
-                worker = Worker(setup, peer, model)
-                workers.append(worker)
-                worker.stop()
-            except (OSError, RuntimeError) as error:
-                if not isinstance(error, FileNotFoundError):
-                    failed[peer.name] = {"error": str(error)}
+                workers.append(Worker(setup, peer, model))
+            except OSError as error:
                 print(f"SKIPPED: {model.name} in {peer.name}: {error}", file=sys.stderr)
+        for worker in workers:
+            try:
+                worker.wait()
+                worker.stop()
+            except RuntimeError as error:
+                failed[worker.peer.name] = {"error": str(error)}
+                print(f"SKIPPED: {model.name} in {worker.peer.name}: {error}", file=sys.stderr)
         warm = 2 if setup.threads > 1 else 1
         for turn in range(rounds):
             for worker in workers if turn % 2 == 0 else workers[::-1]:
@@ -204,6 +213,7 @@ def cold(
                 continue
             try:
                 worker = Worker(setup, peer, model)
+                worker.wait()
                 worker.close()
             except (OSError, RuntimeError) as error:
                 result[peer.name] = {"error": str(error)}

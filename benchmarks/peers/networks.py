@@ -35,6 +35,7 @@ class Network:
     outputs: list[int] = field(default_factory=list)
     macs: int = 0
     parameters: int = 0
+    constant: bool = False  # all weights of a layer are the same positive number
 
     def __post_init__(self) -> None:
         self.shape.append((3, self.size, self.size))
@@ -324,6 +325,18 @@ def yolov8n(size: int, classes: int = 80) -> Network:
     return g
 
 
+def saturation_probe() -> Network:
+    """Two small layers, 1x1 and 3x3, whose sums are as large as 8-bit products can make them.
+
+    Arithmetic that saturates or overflows in 16 bits gives a wrong answer here, exact arithmetic
+    one as near to float as any int8 network's.
+    """
+    g = Network(32, constant=True)
+    x = g.conv(g.conv(0, 64, act=RELU), 64, act=RELU)
+    g.outputs = [g.conv(x, 16, 3)]
+    return g
+
+
 NETWORKS: dict[str, Callable[[], Network]] = {
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
@@ -337,6 +350,9 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "yolov8n_320": lambda: yolov8n(320),
     "yolov8n_640": lambda: yolov8n(640),
 }
+# Not timed: for `bench.py --check` alone.
+PROBE = "saturation_probe"
+EVERYTHING = {**NETWORKS, PROBE: saturation_probe}
 
 
 def pictures(size: int, count: int, seed: int = 0) -> np.ndarray:

@@ -23,5 +23,5 @@ def lookup_table(
     real = (q - x.zero_point) * x.scale
     result = real if function is None else evaluate(function, real, alpha, beta)
     steps = np.rint(np.asarray(result, np.float64) / y.scale) + y.zero_point
-    table: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8)
+    table: NDArray[np.int8] = np.clip(steps, y.qmin, y.qmax).astype(np.int8)
     return table

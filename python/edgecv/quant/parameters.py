@@ -21,30 +21,33 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class QuantParams:
-    """real = scale * (q - zero_point); ``scale`` is exactly an f32."""
+    """real = scale * (q - zero_point), qmin <= q <= qmax; ``scale`` is exactly an f32."""
 
     scale: float
     zero_point: int
+    qmin: int = QMIN
+    qmax: int = QMAX
 
 
-def activation_params(low: float, high: float) -> QuantParams:
+def activation_params(low: float, high: float, bits: int = 8) -> QuantParams:
     """The affine parameters of a range [low, high] in real units, widened to hold 0 exactly.
 
     scale = (high - low) / 255 in f32, zero_point = round_half_even(-128 - low / scale), clamped to
-    s8. A range without extent gets scale 1.
+    s8. A range without extent gets scale 1. With 7 bits values are in [-64, 63].
     """
+    qmin, qmax = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     low, high = min(float(low), 0.0), max(float(high), 0.0)
-    scale = np.float32((high - low) / (QMAX - QMIN))
+    scale = np.float32((high - low) / (qmax - qmin))
     if not np.isfinite(scale) or scale < np.float32(2.0**-100):
-        return QuantParams(1.0, 0)
-    zero_point = int(np.clip(np.rint(QMIN - low / float(scale)), QMIN, QMAX))
-    return QuantParams(float(scale), zero_point)
+        return QuantParams(1.0, 0, qmin, qmax)
+    zero_point = int(np.clip(np.rint(qmin - low / float(scale)), qmin, qmax))
+    return QuantParams(float(scale), zero_point, qmin, qmax)
 
 
 def quantize(real: NDArray[Any], params: QuantParams) -> NDArray[np.int8]:
     """clamp(rint(real / scale) + zero_point), the division in f32."""
     steps = np.rint(np.asarray(real, np.float32) / np.float32(params.scale))
-    clipped = np.clip(steps, QMIN - params.zero_point, QMAX - params.zero_point)
+    clipped = np.clip(steps, params.qmin - params.zero_point, params.qmax - params.zero_point)
     return np.asarray(clipped.astype(np.int32) + params.zero_point, np.int8)
 
 
@@ -59,13 +62,13 @@ def reach(params: QuantParams) -> int:
 
 
 def clamp_bounds(low: float, high: float, params: QuantParams) -> Tuple[int, int]:
-    """The integer range that a fused clamp to [low, high] becomes (infinite bounds stay -128,
-    127).
+    """The integer range that a fused clamp to [low, high] becomes (infinite bounds stay the least
+    and the largest step).
     """
 
     def bound(real: float) -> int:
         if np.isinf(real):
-            return QMIN if real < 0 else QMAX
+            return params.qmin if real < 0 else params.qmax
         return int(quantize(np.asarray([real], np.float32), params)[0])
 
     return bound(low), bound(high)

@@ -41,7 +41,7 @@ class SharedScales:
 
 
 def choose_scales(
-    graph: Graph, ranges: Mapping[str, Range], float_nodes: Set[str]
+    graph: Graph, ranges: Mapping[str, Range], float_nodes: Set[str], bits: int = 8
 ) -> Dict[str, QuantParams]:
     """Value name -> parameters, for every f32 activation an int8 node of a lowered graph touches.
 
@@ -50,6 +50,8 @@ def choose_scales(
     3. The inputs of a Concat share the output's scale, except those of (2) and those whose range is
        much narrower and which something else reads as well.
     4. A group's range is the union of the ranges of its members.
+    5. With 7 ``bits`` values are in [-64, 63], but for groups whose values come from outside or
+       from an f32 node: nothing clamps those to less than s8.
 
     ranges: value name -> (low, high) in real units. float_nodes: names of the nodes that stay f32.
     Raises UnsupportedModelError when no range is known for a group.
@@ -72,6 +74,10 @@ def choose_scales(
         elif node.op == "Softmax":
             forced.add(node.outputs[0])
     _join_concats(graph, ranges, shared, concats, forced, touched)
+    outside = {port.value for port in graph.inputs}
+    for node in graph.nodes:
+        if node.name in float_nodes:
+            outside.update(node.outputs)
     params: Dict[str, QuantParams] = {}
     for group in _groups(shared, touched):
         if any(name in forced for name in group):
@@ -79,7 +85,8 @@ def choose_scales(
         else:
             known = [ranges[name] for name in group if name in ranges]
             known = known or [_product_range(graph, ranges, group[0])]
-            chosen = activation_params(min(r[0] for r in known), max(r[1] for r in known))
+            width = 8 if any(name in outside for name in group) else bits
+            chosen = activation_params(min(r[0] for r in known), max(r[1] for r in known), width)
         params.update((name, chosen) for name in group)
     return params
 

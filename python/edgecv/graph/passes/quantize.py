@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node, Value
 from edgecv.quant.calibration import Progress
-from edgecv.quant.lanes import FULL_RANGE
 from edgecv.quant.lookup import lookup_table
 from edgecv.quant.moments import Moments, coverage
 from edgecv.quant.parameters import (
@@ -71,7 +70,9 @@ class QuantizePass:
     def run(self, graph: Graph) -> Graph:
         """Quantizes in place and returns the graph."""
         self._graph = graph
-        self._params = choose_scales(graph, self._ranges, self._float)
+        self._params = choose_scales(
+            graph, self._ranges, self._float, self._options.activation_bits
+        )
         self._refused: List[str] = []
         self._nodes: List[Node] = []
         self._bridges: Dict[str, str] = {}
@@ -156,6 +157,9 @@ class QuantizePass:
 
     def params_of(self, name: str) -> QuantParams:
         """Scale and zero point of an s8 value."""
+        known = self._params.get(self._origin.get(name, name))
+        if known is not None:
+            return known
         value = self._graph.values[name]
         return QuantParams(value.scale, value.zero_point)
 
@@ -184,7 +188,7 @@ class QuantizePass:
         bias = self.data_of(node.inputs[2]) if has_bias else np.zeros(len(weights), np.float32)
         origin = self._origin.get(node.inputs[0], node.inputs[0])
         layer = Layer(
-            weights, bias, int(node.attrs.get("groups", 1)), x, y, FULL_RANGE,
+            weights, bias, int(node.attrs.get("groups", 1)), x, y, x.qmax - x.qmin,
             self._moments.get(origin), coverage(self._graph, node),
         )  # fmt: skip
         bits = self._options.bits_of(node.name, layer.is_depthwise)

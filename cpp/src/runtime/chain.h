@@ -38,6 +38,7 @@ struct ChainLink {
   int32_t stride, reach, pad;
   int64_t pitch, image;  // of the output
   int64_t row_items;     // elementwise: what a row adds to the outermost count of the problem
+  double cost;           // of the whole step on one thread (runtime/chain_cost.h)
   int64_t buffer;        // where its line buffer begins in a thread's
   int32_t capacity;      // rows of that buffer; the last link has none and writes the arena
   int32_t input_count;
@@ -53,9 +54,9 @@ struct Chain {
   uint64_t buffer_bytes;
 };
 
-// Fills all of *link but its step, buffer and capacity, with every input outside the chain; *batch
-// is that of the output. False when the call cannot be a link: it does not go row by row, or its
-// output has gaps.
+// Fills all of *link but its step, cost, buffer and capacity, with every input outside the chain;
+// *batch is that of the output. False when the call cannot be a link: it does not go row by row, or
+// its output has gaps.
 bool describe_link(const format::ParsedModel& model, const ops::Call& call, ChainLink* link,
                    int32_t* batch);
 

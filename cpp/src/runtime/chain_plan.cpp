@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/chain_cost.h"
+
 namespace edgecv::runtime {
 namespace {
 
@@ -57,27 +59,62 @@ class ChainPlanner {
   Status run() {
     if (options_.chains == ChainMode::kOff) return Status::kOk;
     if (!find_candidates()) return no_memory();
-    const uint32_t count = static_cast<uint32_t>(plan_.steps.size());
-    for (uint32_t begin = 0; begin < count;) {
-      ChainLink links[kMaxChainLinks];
-      uint32_t end = begin + 1;
-      const uint32_t most = count - begin < kMaxChainLinks ? count - begin : kMaxChainLinks;
-      uint32_t length = most;
-      for (; length >= 2; --length) {
-        if (connect(begin, length, links)) break;
-      }
-      if (length >= 2) {
-        bool added = false;
-        EDGECV_TRY(add(begin, length, links, &added));
-        if (added) end = begin + length;
-      }
-      begin = end;
-    }
-    return Status::kOk;
+    return options_.chains == ChainMode::kAll ? chain_all() : chain_best();
   }
 
  private:
   Status no_memory() { return fail(error_, Status::kOutOfMemory, "no memory to plan chains"); }
+
+  // The longest chain that is possible from each step on.
+  Status chain_all() {
+    const uint32_t count = static_cast<uint32_t>(plan_.steps.size());
+    for (uint32_t begin = 0; begin < count;) {
+      ChainLink links[kMaxChainLinks];
+      uint32_t length = count - begin < kMaxChainLinks ? count - begin : kMaxChainLinks;
+      while (length >= 2 && !connect(begin, length, links)) --length;
+      bool added = false;
+      if (length >= 2) EDGECV_TRY(add(begin, length, links, 4, &added));
+      begin += added ? length : 1;
+    }
+    return Status::kOk;
+  }
+
+  // The cut with the least cost: best[i] is that of steps i and later, with a chain of length[i]
+  // first.
+  Status chain_best() {
+    struct Choice {
+      double cost;
+      uint32_t length;
+      int32_t stripe;
+    };
+    const uint32_t count = static_cast<uint32_t>(plan_.steps.size());
+    Array<Choice> best(allocator_);
+    if (!best.resize(count + 1)) return no_memory();
+    const CostModel model(plan_, model_);
+    for (uint32_t begin = count; begin-- > 0;) {
+      best[begin] = {
+          model.step(plan_.steps[begin], candidates_[begin].link.cost) + best[begin + 1].cost, 1,
+          0};
+      const uint32_t most = count - begin < kMaxChainLinks ? count - begin : kMaxChainLinks;
+      for (uint32_t length = 2; length <= most; ++length) {
+        if (!candidates_[begin + length - 1].possible) break;
+        ChainLink links[kMaxChainLinks];
+        if (!connect(begin, length, links)) continue;
+        int32_t stripe = options_.stripe;
+        const double cost =
+            model.chain(links, static_cast<int32_t>(length), candidates_[begin].batch, &stripe) +
+            best[begin + length].cost;
+        if (cost < best[begin].cost) best[begin] = {cost, length, stripe};
+      }
+    }
+    for (uint32_t begin = 0; begin < count; begin += best[begin].length) {
+      ChainLink links[kMaxChainLinks];
+      bool added;
+      if (best[begin].length == 1 || !connect(begin, best[begin].length, links)) continue;
+      EDGECV_TRY(add(begin, best[begin].length, links, best[begin].stripe, &added));
+    }
+    return Status::kOk;
+  }
 
   bool find_candidates() {
     const size_t count = plan_.steps.size();
@@ -98,6 +135,7 @@ class ChainPlanner {
       Candidate& candidate = candidates_[i];
       const ops::Call& call = plan_.steps[i].call;
       candidate.possible = describe_link(model_, call, &candidate.link, &candidate.batch);
+      candidate.link.cost = compute_cost(plan_.steps[i]);
       candidate.last_reader = last_reader[call.output];
       if (candidate.last_reader <= i) candidate.last_reader = kAbsent;  // nobody reads it
     }
@@ -131,7 +169,9 @@ class ChainPlanner {
     return true;
   }
 
-  Status add(uint32_t begin, uint32_t length, ChainLink* links, bool* added) {
+  // *added stays false when a kernel cannot take a stripe.
+  Status add(uint32_t begin, uint32_t length, ChainLink* links, int32_t stripe, bool* added) {
+    *added = false;
     const int32_t count = static_cast<int32_t>(length);
     Chain chain;
     chain.first_step = begin;
@@ -139,7 +179,7 @@ class ChainPlanner {
     chain.first_link = static_cast<uint32_t>(plan_.links.size());
     chain.batch = candidates_[begin].batch;
     const int32_t rows = links[count - 1].rows;
-    chain.stripe = options_.stripe > 0 ? options_.stripe : 4;
+    chain.stripe = options_.stripe > 0 ? options_.stripe : stripe;
     if (chain.stripe > rows) chain.stripe = rows;
     chain.bands = rows < plan_.threads ? rows : plan_.threads;
     Measure measure;

@@ -31,9 +31,9 @@ class Peer:
     """One column.
 
     runtime: chooses ``runners.open_<runtime>``. setting: passed to it. exact: gives the saturation
-    probe's answer (``bench.py --check``; fp32 peers do, too). default: part of the default selection; the others
-    are never the fastest of their kind on the eleven networks and run when they are named.
-    venv: environment below the root. path: put before the module search path.
+    probe's answer (``bench.py --check``; fp32 peers do, too). default: part of the default
+    selection; the others are never the fastest of their kind on the eleven networks and run when
+    they are named. venv: environment below the root. path: put before the module search path.
     """
 
     name: str

@@ -287,11 +287,10 @@ size_t winograd_packed_bytes(const void* problem) {
   return static_cast<size_t>(round_up(p.out_c, kDwords) * plan_winograd(p).column_bytes);
 }
 
-void transform_row(int32_t g0, int32_t g1, int32_t g2, int32_t* out) {
-  out[0] = 2 * g0;
-  out[1] = g0 + g1 + g2;
-  out[2] = g0 - g1 + g2;
-  out[3] = 2 * g2;
+// One row or column of G g, or of its transpose.
+EDGECV_INLINE Four transform_weights(Vec a, Vec b, Vec c) {
+  const Vec ends = add_s16(a, c);
+  return {{add_s16(a, a), add_s16(ends, b), sub_s16(ends, b), add_s16(c, c)}};
 }
 
 // Panel: s32 bias[columns], f32 multiplier[columns], then for each element, for each pair of input
@@ -299,23 +298,33 @@ void transform_row(int32_t g0, int32_t g1, int32_t g2, int32_t* out) {
 void pack_column(const ConvProblem& p, const WinogradPlan& plan, int64_t channel, int64_t column,
                  int64_t width, int8_t* panel) {
   const int8_t* w = static_cast<const int8_t*>(p.weights) + channel * 9 * p.in_c;
-  auto* u = reinterpret_cast<int16_t*>(panel + 8 * width);
-  uint32_t sum = 0;
-  for (int64_t k = 0; k < p.in_c; ++k) {
-    int32_t half[3][4], all[4];
-    for (int kh = 0; kh < 3; ++kh) {
-      const int8_t* row = w + 3 * kh * p.in_c + k;
-      const int32_t g0 = row[0], g1 = row[p.in_c], g2 = row[2 * p.in_c];
-      transform_row(g0, g1, g2, half[kh]);
-      sum += static_cast<uint32_t>(g0 + g1 + g2);
-    }
-    int16_t* out = u + (k / 2 * width + column) * 2 + k % 2;
-    const int64_t element = plan.depth * width;
-    for (int c = 0; c < 4; ++c) {
-      transform_row(half[0][c], half[1][c], half[2][c], all);
-      for (int r = 0; r < 4; ++r) out[(4 * r + c) * element] = static_cast<int16_t>(all[r]);
-    }
+  int8_t* u = panel + 8 * width + 4 * column;
+  const int64_t element = plan.depth * width * 2, pairs = plan.depth / 2;
+  Vec total = zero();
+  for (int64_t k = 0; k < p.in_c; k += kWords) {
+    const int64_t count = min_of(kWords, p.in_c - k);
+    Four rows[3];
+    unroll<3>([&](auto kh) __attribute__((always_inline)) {
+      Vec g[3];
+      unroll<3>([&](auto kw) __attribute__((always_inline)) {
+        g[kw] = widen_s8_s16(load_half(w + (3 * kh + kw) * p.in_c + k, count));
+      });
+      rows[kh] = transform_weights(g[0], g[1], g[2]);
+    });
+    const int64_t stop = min_of(kDwords, pairs - k / 2);
+    unroll<4>([&](auto c) __attribute__((always_inline)) {
+      const Four all = transform_weights(rows[0].v[c], rows[1].v[c], rows[2].v[c]);
+      // The middle element is the sum of the nine weights.
+      if (c == 1) total = add_s32(total, madd_s16(all.v[1], set1_s16(1)));
+      unroll<4>([&](auto r) __attribute__((always_inline)) {
+        alignas(kVecBytes) int32_t two[kDwords];
+        store(two, all.v[r]);
+        int8_t* out = u + (4 * r + c) * element + k * width * 2;
+        for (int64_t i = 0; i < stop; ++i, out += 4 * width) memcpy(out, &two[i], 4);
+      });
+    });
   }
+  const auto sum = static_cast<uint32_t>(total_s32(total));
   const uint32_t folded = static_cast<uint32_t>(static_cast<const int32_t*>(p.bias)[channel]) -
                           sum * static_cast<uint32_t>(p.in_zero_point);
   memcpy(panel + 4 * column, &folded, sizeof folded);

@@ -51,8 +51,8 @@ Status lower_conv(Lowering* lowering, Family family, bool transpose) {
   p.pad_top = ints[4];
   p.pad_left = ints[5];
   p.groups = ints[8];
-  p.in_stride = p.in_c;
-  p.out_stride = p.out_c;
+  p.in_stride = lowering->in_view(0).stride;
+  p.out_stride = lowering->out_view().stride;
   set_constants(*lowering, 9, &p);
   const TensorRecord& per_tap =
       transpose ? x : y;  // the side each tap of which is one multiply-add
@@ -89,8 +89,8 @@ Status lower_FullyConnected(Lowering* lowering) {
   p.stride_h = p.stride_w = 1;
   p.dilation_h = p.dilation_w = 1;
   p.groups = 1;
-  p.in_stride = p.in_c;
-  p.out_stride = p.out_c;
+  p.in_stride = lowering->in_view(0).stride;
+  p.out_stride = lowering->out_view().stride;
   set_constants(*lowering, 0, &p);
   call->macs = int64_t{rows} * p.in_c * p.out_c;
   call->bytes += format::tensor_bytes(w);

@@ -11,18 +11,17 @@ using kernels::Family;
 
 // Dims and strides of the broadcast: dims of 1 dropped, dims that follow each other in all three
 // tensors merged.
-void set_broadcast(const TensorRecord& a, const TensorRecord& b, const TensorRecord& y,
-                   BinaryProblem* p) {
-  const TensorRecord* operands[2] = {&a, &b};
+void set_broadcast(const Lowering& lowering, BinaryProblem* p) {
+  const TensorRecord& y = lowering.out();
   int64_t strides[2][format::kMaxRank], out_stride[format::kMaxRank];
-  dense_strides(y, out_stride);
-  for (int side = 0; side < 2; ++side) {
-    int64_t step = 1;
-    for (int i = y.rank - 1; i >= 0; --i) {
-      const int own = i - (y.rank - operands[side]->rank);
-      const int32_t dim = own >= 0 ? operands[side]->dims[own] : 1;
-      strides[side][i] = dim == 1 ? 0 : step;
-      step *= dim;
+  pixel_strides(y, lowering.out_view().stride, out_stride);
+  for (uint32_t side = 0; side < 2; ++side) {
+    const TensorRecord& x = lowering.in(side);
+    int64_t own[format::kMaxRank];
+    pixel_strides(x, lowering.in_view(side).stride, own);
+    for (int i = 0; i < y.rank; ++i) {
+      const int axis = i - (y.rank - x.rank);
+      strides[side][i] = axis < 0 || x.dims[axis] == 1 ? 0 : own[axis];
     }
   }
   p->rank = 0;
@@ -60,7 +59,7 @@ Status lower_binary(Lowering* lowering, BinaryOp binary) {
   const TensorRecord& b = lowering->in(1);
   BinaryProblem& p = call->problem.binary;
   p.op = binary;
-  set_broadcast(a, b, lowering->out(), &p);
+  set_broadcast(*lowering, &p);
   p.a_constant = lowering->model.constant<void>(op, 0);
   p.b_constant = lowering->model.constant<void>(op, 1);
   for (uint32_t i = 0; i < 2; ++i) {
@@ -83,13 +82,23 @@ Status lower_binary(Lowering* lowering, BinaryOp binary) {
   return Status::kOk;
 }
 
-// A call of a family with UnaryProblem over all elements; null without memory.
+// A call of a family with UnaryProblem over all elements; null without memory. Input and output
+// have the same dims.
 Call* add_unary(Lowering* lowering, Family family) {
   Call* call = lowering->add(family, 1);
   if (call == nullptr) return nullptr;
   kernels::UnaryProblem& p = call->problem.unary;
+  const TensorRecord& x = lowering->in(0);
   p.runs = 1;
-  p.count = p.in_stride = p.out_stride = format::element_count(lowering->in(0));
+  p.count = p.in_stride = p.out_stride = format::element_count(x);
+  const int64_t channels = last_dim(x);
+  const int64_t in_stride = lowering->in_view(0).stride, out_stride = lowering->out_view().stride;
+  if (p.count != channels && (in_stride != channels || out_stride != channels)) {
+    p.runs = p.count / channels;
+    p.count = channels;
+    p.in_stride = in_stride;
+    p.out_stride = out_stride;
+  }
   return call;
 }
 

@@ -22,9 +22,9 @@ Call* Lowering::add(kernels::Family family, int32_t inputs) {
   return &(*calls)[calls->size() - 1];
 }
 
-Status lower_op(const format::ParsedModel& model, uint32_t index, Array<Call>* calls,
-                uint32_t* alias_of, Error* error) {
-  Lowering lowering{model, model.ops[index], calls};
+Status lower_op(const format::ParsedModel& model, uint32_t index, const View* views,
+                Array<Call>* calls, Error* error) {
+  Lowering lowering{model, model.ops[index], views, calls};
   Status status = Status::kInternal;
   switch (lowering.op.code) {
 #define EDGECV_OP(name, code)         \
@@ -36,18 +36,21 @@ Status lower_op(const format::ParsedModel& model, uint32_t index, Array<Call>* c
     default:
       break;
   }
-  *alias_of = lowering.alias_of;
   if (status == Status::kOk) return status;
   return fail(error, status, "op %u (%s) cannot be planned: %s", index, model.op_name(index),
               status_name(status));
 }
 
-void dense_strides(const format::TensorRecord& tensor, int64_t* strides) {
+void pixel_strides(const format::TensorRecord& tensor, int64_t pixel_stride, int64_t* strides) {
   int64_t stride = 1;
   for (int i = tensor.rank - 1; i >= 0; --i) {
     strides[i] = stride;
-    stride *= tensor.dims[i];
+    stride = i == tensor.rank - 1 ? pixel_stride : stride * tensor.dims[i];
   }
+}
+
+void dense_strides(const format::TensorRecord& tensor, int64_t* strides) {
+  pixel_strides(tensor, last_dim(tensor), strides);
 }
 
 }  // namespace edgecv::ops

@@ -27,7 +27,8 @@ Call* add_pool(Lowering* lowering, kernels::PoolOp pool) {
   p.dilation_w = ints[5];
   p.pad_top = ints[6];
   p.pad_left = ints[7];
-  p.in_stride = p.out_stride = p.channels;
+  p.in_stride = lowering->in_view(0).stride;
+  p.out_stride = lowering->out_view().stride;
   call->bytes += format::tensor_bytes(y) * p.kernel_h * p.kernel_w;
   return call;
 }

@@ -17,7 +17,8 @@ Status lower_Resize2d(Lowering* lowering) {
   p.channels = x.dims[3];
   p.out_h = y.dims[1];
   p.out_w = y.dims[2];
-  p.in_stride = p.out_stride = p.channels;
+  p.in_stride = lowering->in_view(0).stride;
+  p.out_stride = lowering->out_view().stride;
   p.y_index = lowering->model.constant<int32_t>(op, 1);
   p.y_weight = lowering->model.constant<void>(op, 2);
   p.x_index = lowering->model.constant<int32_t>(op, 3);

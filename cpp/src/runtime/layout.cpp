@@ -116,7 +116,8 @@ Status make_layout(const ParsedModel& model, const Plan& plan, bool chains, bool
   for (uint32_t i = 0; i < count; ++i) {
     const ArenaItem* item = lifetimes.item_of(i);
     layout->places[i].constant = model.constants[plan.roots[i]];
-    layout->places[i].offset = item != nullptr ? static_cast<int64_t>(item->offset) : -1;
+    layout->places[i].offset =
+        item != nullptr ? static_cast<int64_t>(item->offset) + plan.views[i].offset : -1;
   }
   return Status::kOk;
 }

@@ -88,6 +88,29 @@ uint8_t* Session::activation(uint32_t tensor) {
   return place.constant != nullptr || place.offset < 0 ? nullptr : block_ + place.offset;
 }
 
+void Session::gather(uint32_t tensor, void* data) const {
+  copy_pixels(tensor, address(tensor), plan_->views[tensor].stride, data, 0);
+}
+
+void Session::scatter(uint32_t tensor, const void* data) {
+  copy_pixels(tensor, data, 0, activation(tensor), plan_->views[tensor].stride);
+}
+
+// Strides in elements from pixel to pixel; 0: no gaps.
+void Session::copy_pixels(uint32_t tensor, const void* from, int64_t from_stride, void* to,
+                          int64_t to_stride) const {
+  const format::TensorRecord& record = model_->file().tensors[tensor];
+  const int64_t channels = ops::last_dim(record), bytes = format::dtype_bytes(record.dtype);
+  const int64_t pixels = format::element_count(record) / channels;
+  const int64_t from_step = (from_stride == 0 ? channels : from_stride) * bytes;
+  const int64_t to_step = (to_stride == 0 ? channels : to_stride) * bytes;
+  for (int64_t p = 0; p < pixels; ++p) {
+    memcpy(static_cast<uint8_t*>(to) + p * to_step,
+           static_cast<const uint8_t*>(from) + p * from_step,
+           static_cast<size_t>(channels * bytes));
+  }
+}
+
 bool Session::inside_chain(uint32_t tensor) const {
   if (!layout_->chains) return false;
   for (const Chain& chain : plan_->chains) {
@@ -137,14 +160,13 @@ Status Session::read_tensor(uint32_t tensor, void* data, size_t bytes, format::D
                 "first",
                 file.tensor_name(tensor));
   }
-  if (!dequantize) {
-    memcpy(data, source, want);
-    return Status::kOk;
-  }
+  gather(tensor, data);
+  if (!dequantize) return Status::kOk;
   const FpEnvScope fp_env;
-  const int8_t* q = reinterpret_cast<const int8_t*>(source);
-  for (int64_t i = 0; i < count; ++i) {
-    static_cast<float*>(data)[i] = static_cast<float>(q[i] - record.zero_point) * record.scale;
+  const int8_t* q = static_cast<const int8_t*>(data);
+  for (int64_t i = count; i-- > 0;) {  // backwards: a float lies over the values before it
+    const float value = static_cast<float>(q[i] - record.zero_point) * record.scale;
+    memcpy(static_cast<uint8_t*>(data) + 4 * i, &value, sizeof(value));
   }
   return Status::kOk;
 }

@@ -50,6 +50,9 @@ class Session {
 
   // Where an activation lives, for verify; null when nothing uses it or it lies inside a chain.
   uint8_t* activation(uint32_t tensor);
+  // Copies the values of a tensor that has memory, without the gaps its pixels may have there.
+  void gather(uint32_t tensor, void* data) const;
+  void scatter(uint32_t tensor, const void* data);  // the other way
   bool inside_chain(uint32_t tensor) const;
 
   // Allocates the tables once. The time of a chain is divided among its steps as their kernels'
@@ -64,6 +67,8 @@ class Session {
   ~Session();
   Status allocate(bool traced, Error* error);
   const uint8_t* address(uint32_t tensor) const;
+  void copy_pixels(uint32_t tensor, const void* from, int64_t from_stride, void* to,
+                   int64_t to_stride) const;
   Status run_steps(uint32_t begin, uint32_t end, Error* error);
   Status run_step(const Step& step, ThreadLease* lease, Error* error);
   Status run_chain(const Chain& chain, ThreadLease* lease, Error* error);

@@ -204,7 +204,7 @@ def small_builder(batch: int = 1, side: int = 16) -> Builder:
 
 
 def chains_builder(batch: int = 2, height: int = 37, width: int = 21) -> Builder:
-    """What chains are made of: a stem, inverted residuals with depthwise convolutions of every kind,
+    """What chains are made of: a stem, inverted residuals with depthwise layers of every kind,
     windows with uneven borders, pools, elementwise ops; tests/data/runtime/chains.ecv.
     """
     b = Builder(seed=3)
@@ -266,6 +266,84 @@ def chains_builder(batch: int = 2, height: int = 37, width: int = 21) -> Builder
     return b
 
 
+def views_builder(height: int = 12, width: int = 10) -> Builder:
+    """Concats and slices that can be views, and such that cannot; tests/data/runtime/views.ecv.
+
+    An op whose name begins with "in_place" takes no step, one that begins with "moved" does.
+    """
+    b = Builder(seed=4)
+
+    def shape(name: str) -> Tuple[int, ...]:
+        return b.graph.values[name].shape
+
+    def add(name: str, x: str, y: str) -> str:
+        return b.op("Add", name, [x, y], shape(x), ma=0.75, mb=0.5, lo=-128, hi=127)
+
+    def concat(name: str, parts: Sequence[str], axis: int = 3) -> str:
+        dims = list(shape(parts[0]))
+        dims[axis] = sum(shape(part)[axis] for part in parts)
+        return b.op("Concat", name, parts, dims, axis=axis)
+
+    def take(name: str, x: str, axis: int, start: int, length: int, step: int = 1) -> str:
+        dims, starts, steps = list(shape(x)), [0] * 4, [1] * 4
+        dims[axis], starts[axis], steps[axis] = length, start, step
+        return b.op("Slice", name, [x], dims, start=starts, step=steps)
+
+    def reshape(name: str, x: str, dims: Sequence[int]) -> str:
+        return b.op("Reshape", name, [x], dims)
+
+    x = b.input("image", (1, height, width, 3), (0, 3, 1, 2), scale=1 / 64, zero_point=-5)
+    x = b.conv("stem", x, 24)
+    # Slices of one tensor are parts of a concat, where that tensor then lies.
+    first = take("in_place_first", x, 3, 0, 11)
+    second = take("in_place_second", x, 3, 11, 13)
+    third = b.conv("third", second, 13, lo=3)
+    fourth = add("fourth", second, third)
+    table = b.constant("table", np.abs(np.arange(-128, 128)) - 100, "s8")
+    fifth = b.op("Lookup", "fifth", [third, table], shape(third))
+    sixth = b.op("MaxPool2d", "sixth", [third], shape(third), kernel_h=3, kernel_w=3, stride_h=1,
+                 stride_w=1, dilation_h=1, dilation_w=1, pad_top=1, pad_left=1, pad_bottom=1,
+                 pad_right=1)  # fmt: skip
+    x = concat("in_place_joined", [first, second, fourth, fifth, sixth])
+    x = b.conv("point", x, 16, kernel=1)
+    # What another concat has already must move, and so must what is there twice.
+    left, right = b.conv("left", x, 8, groups=8), b.conv("right", x, 8, kernel=1)
+    both = concat("in_place_both", [left, right])
+    again = concat("moved_again", [right, left])
+    twice = concat("moved_twice", [both, both])
+    # The parts of a channel shuffle.
+    pairs = reshape("pairs", again, (1, height, width, 2, 8))
+    swapped = b.op("Transpose", "swapped", [pairs], (1, height, width, 8, 2), perm=[0, 1, 2, 4, 3])
+    shuffled = reshape("shuffled", swapped, (1, height, width, 16))
+    part = take("in_place_part", shuffled, 3, 5, 8)
+    nested = concat("in_place_nested", [b.conv("part_conv", part, 6), twice])
+    outer = concat("in_place_outer", [nested, b.conv("outer_conv", shuffled, 5, kernel=1)])
+    # Rows follow each other; every second channel does not.
+    upper = take("in_place_upper", outer, 1, 2, 5)
+    lower = take("in_place_lower", upper, 1, 1, 3)
+    some = take("moved_some", upper, 3, 1, 9, step=2)
+    stacked = concat(
+        "in_place_stacked", [b.conv("a", lower, 9), b.conv("b", some, 9), b.conv("c", some, 9)], 1
+    )
+    # A mean needs its input dense, the caller its own memory.
+    dense = take("moved_dense", stacked, 3, 0, 4)
+    rows = shape(dense)[1]
+    mean = b.op("ReduceMean", "mean", [dense], (1, 1, 1, 4), first_axis=1, last_axis=2, lo=-128,
+                hi=127, m=float(np.float32(1 / (rows * width))))  # fmt: skip
+    seen = b.conv("seen", stacked, 7, kernel=1)
+    y = concat("moved_seen", [seen, b.conv("beside", stacked, 4, lo=3)])
+    # Other pixels of the same bytes, one after the other.
+    heads = [
+        reshape(f"flat_{i}", b.conv(f"head_{i}", y, 6), (1, rows * width * 2, 3)) for i in range(2)
+    ]
+    anchors = b.op("Concat", "in_place_anchors", heads, (1, rows * width * 4, 3), axis=1)
+    one = concat("in_place_one", [mean, b.conv("mean_conv", mean, 5, kernel=1)])
+    b.output("seen", seen, (0, 3, 1, 2))
+    b.output("anchors", anchors, (0, 1, 2))
+    b.output("one", one, (0, 1, 2, 3))
+    return b
+
+
 def file_with_goldens(builder: Builder, seeds: Sequence[int] = (1, 2)) -> bytes:
     """The builder's file with the digests of the reference kernels."""
     return builder.file(goldens=golden_records(builder.graph, builder.file(), list(seeds)))
@@ -322,6 +400,7 @@ def write_data() -> None:
         ("wide", wide_file()),
         ("float", file_with_goldens(float_builder())),
         ("chains", file_with_goldens(chains_builder())),
+        ("views", file_with_goldens(views_builder())),
     ):
         (folder / f"{name}.ecv").write_bytes(data)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -318,7 +317,7 @@ class Model:
                     times.append(session.step_times())
             finally:
                 session.set_timing(False)
-        medians = [statistics.median(step) / 1e6 for step in zip(*times[1:])]
+        medians = [float(np.median(step)) / 1e6 for step in zip(*times[1:])]
         return [replace(step, milliseconds=ms) for step, ms in zip(self.steps, medians)]
 
     def close(self) -> None:

@@ -31,6 +31,10 @@ void Source::release() {
   owner_ = Owner::kNone;
 }
 
+void Source::drop_pages() const {
+  if (owner_ == Owner::kMapping) (void)madvise(const_cast<uint8_t*>(data_), size_, MADV_DONTNEED);
+}
+
 Status Source::open_path(const char* path, uint64_t max_bytes, Error* error) {
   release();
   if (path == nullptr || path[0] == '\0') {

@@ -32,6 +32,10 @@ class Source {
   Status borrow_bytes(const void* bytes, size_t size, uint64_t max_bytes, Error* error);
   void release();
 
+  // Gives the pages of a mapping back to the system: they are read from the file again when
+  // touched. Bytes in memory stay.
+  void drop_pages() const;
+
   const uint8_t* data() const { return data_; }  // never null after an open that returned kOk
   size_t size() const { return size_; }
   bool is_mapped() const { return owner_ == Owner::kMapping; }

@@ -44,8 +44,11 @@ Status Model::open(const ModelSource& source, const PlanOptions& options,
     EDGECV_TRY(source_.open_bytes(source.bytes, source.size, limits.file_bytes, error));
   }
   EDGECV_TRY(format::read_model(source_.data(), source_.size(), limits, &file_, error));
+  source_.drop_pages();
   limits_ = limits;
-  return make_plan(file_, options, limits, allocator_, &plan_, error);
+  PlanOptions own = options;
+  own.source = &source_;
+  return make_plan(file_, own, limits, allocator_, &plan_, error);
 }
 
 void Model::release() {

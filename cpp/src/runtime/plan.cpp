@@ -3,22 +3,21 @@
 #include <string.h>
 
 #include "runtime/bounds.h"
+#include "runtime/chain_cost.h"
 #include "runtime/chain_plan.h"
 #include "runtime/thread_pool.h"
-#include "runtime/views.h"
 
 namespace edgecv::runtime {
 namespace {
 
+using format::kAbsent;
 using format::ParsedModel;
 
-// A step is shared among threads when it takes about this long alone; the units are those of
-// step_cost.
-constexpr int64_t kParallelCost =
-    20000;  // ns; a fork and join costs less than 1 us while the workers spin
-
-// A rough time in ns: what matters is the order of magnitude.
-int64_t step_cost(const ops::Call& call) { return call.macs / 40 + call.bytes / 8; }
+// A step is shared among threads when it takes about this many ns alone; a fork and join costs
+// less than 1 us while the workers spin.
+constexpr double kParallelCost = 6000;
+// Pages of the file that packing has read are given back about every so many bytes.
+constexpr uint64_t kPackedAtATime = 256 << 10;
 
 uint64_t align_up(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -50,18 +49,18 @@ class Planner {
  private:
   Status no_memory() { return fail(error_, Status::kOutOfMemory, "no memory for the plan"); }
 
-  // Fills steps, first_step, views and roots.
+  // Fills steps, first_step and roots.
   Status lower() {
     Array<ops::Call> calls(allocator_);
     Array<uint32_t>& roots = plan_.roots;
     if (!roots.resize(model_.tensors.size()) || !plan_.first_step.resize(model_.ops.size() + 1))
       return no_memory();
-    EDGECV_TRY(
-        find_views(model_, options_.views && !options_.keep_all, allocator_, &plan_.views, error_));
-    for (size_t i = 0; i < roots.size(); ++i) roots[i] = plan_.views[i].root;
+    for (size_t i = 0; i < roots.size(); ++i) roots[i] = static_cast<uint32_t>(i);
     for (uint32_t op = 0; op < model_.ops.size(); ++op) {
       plan_.first_step[op] = static_cast<uint32_t>(calls.size());
-      EDGECV_TRY(ops::lower_op(model_, op, plan_.views.data(), &calls, error_));
+      uint32_t alias = kAbsent;
+      EDGECV_TRY(ops::lower_op(model_, op, &calls, &alias, error_));
+      if (alias != kAbsent) roots[model_.ops[op].output] = roots[alias];
     }
     plan_.first_step[model_.ops.size()] = static_cast<uint32_t>(calls.size());
     if (!plan_.steps.resize(calls.size())) return no_memory();
@@ -93,7 +92,7 @@ class Planner {
       step.scratch_bytes = kernel->scratch_bytes != nullptr ? kernel->scratch_bytes(problem) : 0;
       step.packed_bytes = kernel->packed_bytes != nullptr ? kernel->packed_bytes(problem) : 0;
       step.items = kernel->work_items(problem);
-      step.parallel = step.items > 1 && step_cost(step.call) >= kParallelCost;
+      step.parallel = step.items > 1 && compute_cost(step) >= kParallelCost;
       need_scratch(step.scratch_bytes);
     }
     return Status::kOk;
@@ -115,10 +114,16 @@ class Planner {
       }
     }
     if (!plan_.packed.resize(total)) return no_memory();
+    uint64_t read = 0;
     for (const Step& step : plan_.steps) {
-      if (step.packed_bytes != 0)
-        step.kernel->pack(&step.call.problem, plan_.packed.data() + step.packed_offset);
+      if (step.packed_bytes == 0) continue;
+      step.kernel->pack(&step.call.problem, plan_.packed.data() + step.packed_offset);
+      read += step.packed_bytes;
+      if (read < kPackedAtATime || options_.source == nullptr) continue;
+      options_.source->drop_pages();
+      read = 0;
     }
+    if (options_.source != nullptr) options_.source->drop_pages();
     return Status::kOk;
   }
 

@@ -10,6 +10,7 @@
 #include "base/array.h"
 #include "base/status.h"
 #include "format/reader.h"
+#include "format/source.h"
 #include "kernels/registry.h"
 #include "ops/op.h"
 #include "runtime/chain.h"
@@ -28,12 +29,13 @@ enum class ChainMode : int32_t {
 struct PlanOptions {
   int32_t threads = 0;        // of one run; 0: all CPUs of the affinity mask
   const char* isa = nullptr;  // see choose_isa
-  bool keep_all = false;      // every tensor its own memory; no chains, no views but reshapes
-  bool views = true;          // false: concats and slices copy
+  bool keep_all = false;      // every tensor its own memory; no chains
   ChainMode chains = ChainMode::kAuto;
   int32_t stripe = 0;  // of every chain; 0: chosen for each
   // false: convolutions take any value of s8, whatever the file proves about it (runtime/bounds.h)
   bool bounds = true;
+  // Where the model's constants are; what packing has read of it is given back to the system.
+  const format::Source* source = nullptr;
 };
 
 struct Step {
@@ -52,7 +54,6 @@ struct Plan {
   explicit Plan(const Allocator& allocator)
       : steps(allocator),
         first_step(allocator),
-        views(allocator),
         roots(allocator),
         chains(allocator),
         links(allocator),
@@ -64,7 +65,6 @@ struct Plan {
   int32_t threads = 1;
   Array<Step> steps;
   Array<uint32_t> first_step;  // by op, one more at the end
-  Array<ops::View> views;      // by tensor
   Array<uint32_t> roots;       // by tensor: whose memory it shares; itself when it has its own
   Array<Chain> chains;         // in the order of their steps
   Array<ChainLink> links;

@@ -1,8 +1,10 @@
 #include "runtime/thread_pool.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,6 +158,24 @@ int thread_limit() {
 
 }  // namespace
 
+// Whole CPUs that the cgroup of a container grants, rounded up; 0: no limit, or unknown.
+static int cpu_quota() {
+#if defined(__linux__)
+  const int fd = open("/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  char text[64];
+  const ssize_t size = read(fd, text, sizeof(text) - 1);
+  close(fd);
+  if (size <= 0) return 0;
+  text[size] = 0;
+  char* rest = nullptr;  // "QUOTA PERIOD" in us, or "max PERIOD"
+  const long quota = strtol(text, &rest, 10);
+  const long period = rest != text ? strtol(rest, nullptr, 10) : 0;
+  if (quota > 0 && period > 0) return static_cast<int>((quota + period - 1) / period);
+#endif
+  return 0;
+}
+
 int available_threads() {
   int count = 0;
 #if defined(__linux__)
@@ -164,6 +184,8 @@ int available_threads() {
   if (sched_getaffinity(0, sizeof(set), &set) == 0) count = CPU_COUNT(&set);
 #endif
   if (count <= 0) count = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  const int quota = cpu_quota();
+  if (quota > 0 && quota < count) count = quota;
   if (count <= 0) count = 1;
   return count < kMaxThreads ? count : kMaxThreads;
 }

@@ -11,7 +11,8 @@ namespace edgecv::runtime {
 
 constexpr int kMaxThreads = 64;  // of one run, the calling thread included
 
-// How many CPUs this process may use now, 1..kMaxThreads.
+// How many CPUs this process may use now: its affinity mask, and what its cgroup grants.
+// 1..kMaxThreads.
 int available_threads();
 
 // Lets the pool grow past the affinity mask (tests of 4 threads on 2 CPUs); 0 restores the mask.

@@ -6,11 +6,11 @@
 #include "runtime/chain_cost.h"
 #include "runtime/chain_plan.h"
 #include "runtime/thread_pool.h"
+#include "runtime/views.h"
 
 namespace edgecv::runtime {
 namespace {
 
-using format::kAbsent;
 using format::ParsedModel;
 
 // A step is shared among threads when it takes about this many ns alone; a fork and join costs
@@ -49,18 +49,18 @@ class Planner {
  private:
   Status no_memory() { return fail(error_, Status::kOutOfMemory, "no memory for the plan"); }
 
-  // Fills steps, first_step and roots.
+  // Fills steps, first_step, views and roots.
   Status lower() {
     Array<ops::Call> calls(allocator_);
     Array<uint32_t>& roots = plan_.roots;
     if (!roots.resize(model_.tensors.size()) || !plan_.first_step.resize(model_.ops.size() + 1))
       return no_memory();
-    for (size_t i = 0; i < roots.size(); ++i) roots[i] = static_cast<uint32_t>(i);
+    EDGECV_TRY(
+        find_views(model_, options_.views && !options_.keep_all, allocator_, &plan_.views, error_));
+    for (size_t i = 0; i < roots.size(); ++i) roots[i] = plan_.views[i].root;
     for (uint32_t op = 0; op < model_.ops.size(); ++op) {
       plan_.first_step[op] = static_cast<uint32_t>(calls.size());
-      uint32_t alias = kAbsent;
-      EDGECV_TRY(ops::lower_op(model_, op, &calls, &alias, error_));
-      if (alias != kAbsent) roots[model_.ops[op].output] = roots[alias];
+      EDGECV_TRY(ops::lower_op(model_, op, plan_.views.data(), &calls, error_));
     }
     plan_.first_step[model_.ops.size()] = static_cast<uint32_t>(calls.size());
     if (!plan_.steps.resize(calls.size())) return no_memory();

@@ -29,7 +29,8 @@ enum class ChainMode : int32_t {
 struct PlanOptions {
   int32_t threads = 0;        // of one run; 0: all CPUs of the affinity mask
   const char* isa = nullptr;  // see choose_isa
-  bool keep_all = false;      // every tensor its own memory; no chains
+  bool keep_all = false;      // every tensor its own memory; no chains, no views but reshapes
+  bool views = true;          // false: concats and slices copy
   ChainMode chains = ChainMode::kAuto;
   int32_t stripe = 0;  // of every chain; 0: chosen for each
   // false: convolutions take any value of s8, whatever the file proves about it (runtime/bounds.h)
@@ -54,6 +55,7 @@ struct Plan {
   explicit Plan(const Allocator& allocator)
       : steps(allocator),
         first_step(allocator),
+        views(allocator),
         roots(allocator),
         chains(allocator),
         links(allocator),
@@ -65,6 +67,7 @@ struct Plan {
   int32_t threads = 1;
   Array<Step> steps;
   Array<uint32_t> first_step;  // by op, one more at the end
+  Array<ops::View> views;      // by tensor
   Array<uint32_t> roots;       // by tensor: whose memory it shares; itself when it has its own
   Array<Chain> chains;         // in the order of their steps
   Array<ChainLink> links;

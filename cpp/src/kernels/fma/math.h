@@ -85,8 +85,8 @@ EDGECV_INLINE __m256 erf8(__m256 x) {
   return x * p / q;
 }
 
-// The natural logarithm within 1 ulp, or 5e-8 where the result is smaller than 0.5: NaN below 0, -infinity at 0, infinity at
-// infinity.
+// The natural logarithm within 1 ulp, or 5e-8 where the result is smaller than 0.5: NaN below 0,
+// -infinity at 0, infinity at infinity.
 EDGECV_INLINE __m256 log8(__m256 x) {
   const __m256 smallest = set(1.17549435e-38f);
   const __m256 subnormal = _mm256_cmp_ps(x, smallest, _CMP_LT_OQ);

@@ -12,6 +12,8 @@ set(EDGECV_ISA_TABLE
         "sse41       | x86_64         | -msse4.1"
         "avx2        | x86_64         | -mavx2"
         "fma         | x86_64         | -mavx2 -mfma"
+        "avxvnni     | x86_64         | -mavx2 -mavxvnni"
+        "avx512vnni  | x86_64         | -mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512vnni"
 )
 
 # edgecv_target_architecture(<out>): one spelling an architecture, from CMAKE_SYSTEM_PROCESSOR.
@@ -28,6 +30,8 @@ function(edgecv_target_architecture out)
   endif()
 endfunction()
 
+include(CheckCXXSourceCompiles)
+
 # edgecv_add_isa_objects(<core>): adds the objects of every matching row to the static library <core>.
 function(edgecv_add_isa_objects core)
   edgecv_target_architecture(architecture)
@@ -40,6 +44,12 @@ function(edgecv_add_isa_objects core)
     separate_arguments(architectures UNIX_COMMAND "${architectures}")
     separate_arguments(flags UNIX_COMMAND "${flags}")
     if(NOT "any" IN_LIST architectures AND NOT architecture IN_LIST architectures)
+      continue()
+    endif()
+    string(REPLACE ";" " " CMAKE_REQUIRED_FLAGS "${flags}")
+    check_cxx_source_compiles("int main() { return 0; }" EDGECV_COMPILES_${isa})
+    if(NOT EDGECV_COMPILES_${isa})
+      message(STATUS "edgecv: this compiler does not know ${flags}: built without the kernels of ${isa}")
       continue()
     endif()
     file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cpp/src/kernels/${isa}/*.cpp")

@@ -52,7 +52,7 @@ double conv_cost(const void* problem) {
                products_per_ns(choose_form(source, plan.shape, totals));
   }
   const double products = columns * pixels * static_cast<double>(source.values);
-  const double ends = pixels * p.out_c / 4;
+  const double ends = pixels * p.out_c / 10;
   const double weights = (static_cast<double>(p.out_c * source.values) - (1 << 20)) / 12;
   return (products + ends) * (kDwords == 8 ? 1 : 2.4) + (weights > 0 ? weights : 0);
 }

@@ -141,7 +141,7 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
     t.columns = min_of(kDwords * vectors, plan.columns - column);
     const auto* packed = static_cast<const int8_t*>(operands.packed) + kNeedsBytes +
                          (group * plan.panels.count + i) * plan.shape.bytes;
-    multiply_panel(t, chunk.count, plan.shape, packed, vectors, wide_weights);
+    multiply_panel<kHasDot4>(t, chunk.count, plan.shape, packed, vectors, wide_weights);
   }
   return 0;
 }

@@ -110,6 +110,21 @@ EDGECV_INLINE const int8_t* multiply_run(Vec (&acc)[kRows][kVectors],
         });
       });
     }
+  } else if constexpr (kForm == Form::kDot4) {
+    for (int64_t k = 0; k < end; k += 4, w += kVecBytes * kVectors) {
+      if constexpr (kRows <= 2) {
+        _mm_prefetch(reinterpret_cast<const char*>(w) + kStreamAhead, _MM_HINT_T0);
+      }
+      Vec quads[kRows];
+      unroll<kRows>([&](auto r)
+                        __attribute__((always_inline)) { quads[r] = broadcast_quad(a[r] + k); });
+      unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+        const Vec weights = load(w + kVecBytes * v);
+        unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+          dot4_to(acc[r][v], quads[r], weights);
+        });
+      });
+    }
   } else {
     constexpr int kSum = quads_summed(kForm);
     for (int64_t k = 0; k < end; k += 4 * kSum, w += kSum * kVecBytes * kVectors) {
@@ -168,8 +183,11 @@ __attribute__((noinline)) void multiply_tiles(const Work& work) {
   }
 }
 
-// The highest tile of a panel: eight accumulators.
-constexpr int tall_rows(int vectors) { return vectors == 3 ? 2 : 8 / vectors; }
+// The highest tile of a panel: eight accumulators, or twelve that hide the latency of dot4.
+constexpr int tall_rows(int vectors) {
+  if (kHasDot4) return vectors == 1 ? 8 : 12 / vectors;
+  return vectors == 3 ? 2 : 8 / vectors;
+}
 
 // Rows in tiles of kRows, and what they leave in lower ones.
 template <Form kForm, bool kWide, bool kFlat, int kRows, int kVectors>
@@ -212,9 +230,37 @@ inline void multiply_pairs(int64_t rows, const PanelShape& shape, Work work, int
   multiply_columns<Form::kWiden, true>(work, rows, vectors);
 }
 
+// A panel in the form its weights allow.
+inline void multiply_form(const Tile& t, int64_t rows, const PanelShape& shape, Work work,
+                          const int8_t* packed, int vectors, int16_t* wide_weights) {
+  switch (work.panel.form) {
+    case Form::kSum4:
+      return multiply_columns<Form::kSum4, false>(work, rows, vectors);
+    case Form::kSum2:
+      return multiply_columns<Form::kSum2, false>(work, rows, vectors);
+    case Form::kSum1:
+      return multiply_columns<Form::kSum1, false>(work, rows, vectors);
+    default:
+      break;
+  }
+  if (!pairs_in_two(shape, vectors))
+    return multiply_pairs(rows, shape, work, vectors, wide_weights);
+  Tile part = t;
+  part.columns = min_of(t.columns, 2 * kDwords);
+  work.tile = &part;
+  work.panel = panel_at(packed, 2);
+  multiply_pairs(rows, shape, work, 2, wide_weights);
+  part.columns = t.columns - part.columns;
+  part.out += 2 * kDwords;
+  work.panel = panel_at(packed + pairs_bytes(shape, 2), vectors - 2);
+  work.ahead_bytes = 0;
+  multiply_pairs(rows, shape, work, vectors - 2, wide_weights);
+}
+
 // All rows of a chunk against one panel.
-inline void multiply_panel(const Tile& t, int64_t rows, const PanelShape& shape, const void* packed,
-                           int vectors, int16_t* wide_weights) {
+template <bool kDot4>
+void multiply_panel(const Tile& t, int64_t rows, const PanelShape& shape, const void* packed,
+                    int vectors, int16_t* wide_weights) {
   const auto* const bytes = static_cast<const int8_t*>(packed);
   Work work;
   work.tile = &t;
@@ -227,31 +273,11 @@ inline void multiply_panel(const Tile& t, int64_t rows, const PanelShape& shape,
     work.ahead_bytes = round_up(shape.bytes / tiles, 64);
   }
   work.depth = quad_depth(shape, work.panel.form);
-  switch (work.panel.form) {
-    case Form::kDot4:
-      return;
-    case Form::kSum4:
-      return multiply_columns<Form::kSum4, false>(work, rows, vectors);
-    case Form::kSum2:
-      return multiply_columns<Form::kSum2, false>(work, rows, vectors);
-    case Form::kSum1:
-      return multiply_columns<Form::kSum1, false>(work, rows, vectors);
-    case Form::kWiden:
-      break;
+  if constexpr (kDot4) {
+    multiply_columns<Form::kDot4, false>(work, rows, vectors);
+  } else {
+    multiply_form(t, rows, shape, work, bytes, vectors, wide_weights);
   }
-  if (!pairs_in_two(shape, vectors)) {
-    return multiply_pairs(rows, shape, work, vectors, wide_weights);
-  }
-  Tile part = t;
-  part.columns = min_of(t.columns, 2 * kDwords);
-  work.tile = &part;
-  work.panel = panel_at(packed, 2);
-  multiply_pairs(rows, shape, work, 2, wide_weights);
-  part.columns = t.columns - part.columns;
-  part.out += 2 * kDwords;
-  work.panel = panel_at(bytes + pairs_bytes(shape, 2), vectors - 2);
-  work.ahead_bytes = 0;
-  multiply_pairs(rows, shape, work, vectors - 2, wide_weights);
 }
 
 }  // namespace

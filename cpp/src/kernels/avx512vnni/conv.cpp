@@ -1,0 +1,21 @@
+// Dense s8 convolution and fully connected layers by AVX-512-VNNI.
+#include "kernels/avx512vnni/simd.h"
+#include "kernels/x86/conv_cost.h"
+
+namespace edgecv::kernels::avx512vnni {
+
+extern const Kernel conv_s8_3x32 = {
+    "conv_s8_3x32__avx512vnni",
+    EDGECV_ISA_NAME,
+    Family::kConvS8,
+    kIsaNeeds,
+    nullptr,
+    conv_packed_bytes,
+    conv_pack,
+    conv_scratch_bytes,
+    conv_work_items,
+    conv_run,
+    conv_cost,
+};
+
+}  // namespace edgecv::kernels::avx512vnni

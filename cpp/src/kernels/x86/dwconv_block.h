@@ -1,0 +1,225 @@
+// The outputs of a depthwise s8 convolution, block by block (dwconv_row.h).
+//
+// A unit is kWords channels, so two vectors of s32 sums. A block is 4 or 7 neighbouring outputs of
+// a row. Two loops go over the channels of a block:
+//
+// 1. Sums. A column of the input, widened to s16, becomes records of two interleaved taps, which
+//    one madd_s16 multiplies and adds: rows 2r and 2r + 1 of the column are a pair, and the last
+//    row pairs with the column before. 9 taps are 5 pairs, 25 are 13, the least there can be. A
+//    record is made once and added at once to all the outputs it belongs to, so few registers hold
+//    everything.
+// 2. Requantization. A loop of its own because some 20 cycles of dependent conversions follow a
+//    sum: in one loop, waiting instructions would fill the schedulers and the next block's products
+//    could not start.
+#ifndef EDGECV_KERNELS_X86_DWCONV_BLOCK_H_
+#define EDGECV_KERNELS_X86_DWCONV_BLOCK_H_
+
+#include "kernels/conv.h"
+
+namespace edgecv::kernels::EDGECV_ISA {
+namespace {
+
+constexpr int kWide = 7, kNarrow = 4;  // outputs of a block
+constexpr int64_t kGroupUnits = 8;     // of some blocks whose sums wait
+
+template <int kSize>
+struct RowShape {
+  static constexpr int kColumnPairs = kSize / 2;
+  static constexpr int kPairs = kColumnPairs * kSize + (kSize + 1) / 2;
+  static constexpr int64_t kUnitBytes = 2 * (2 + kPairs) * kVecBytes;
+};
+
+// First channel of unit i: the last unit of any width but a multiple of kWords overlaps.
+inline int64_t unit_channel(const ConvProblem& p, int64_t i) {
+  return min_of(i * kWords, p.in_c - kWords);
+}
+
+// What neighbouring blocks read and write.
+template <int kSize>
+struct BlockTask {
+  const ConvProblem* problem;
+  const int8_t* packed;
+  const int8_t* const* rows[kSize];  // from the block's first column on
+  int64_t unit_begin, unit_end;
+  int64_t blocks;
+  int8_t* sums;     // [block][unit][output] pairs of vectors
+  int64_t outputs;  // of a block to store
+  int8_t* out;      // channel 0 of output 0
+  int64_t out_step;
+};
+
+// A unit's sums in flight, two vectors an output: the channels that unpack_low_s16 and
+// unpack_high_s16 take.
+template <int kSize, int kStride, int kOutputs>
+struct UnitSums {
+  using Shape = RowShape<kSize>;
+  const int8_t* packed;
+  int8_t* out;
+  Vec last;  // previous column of the last row
+  Vec sums[kOutputs][2];
+
+  EDGECV_INLINE Vec constant(int i) const { return load(packed + i * kVecBytes); }
+
+  // Adds a column to the outputs that read it.
+  template <int kColumn>
+  EDGECV_INLINE void add_column(const Vec (&x)[kSize]) {
+    constexpr int kFirst = kColumn < kSize ? 0 : (kColumn - kSize + kStride) / kStride;
+    constexpr int kLast = kColumn / kStride < kOutputs ? kColumn / kStride : kOutputs - 1;
+    unroll<Shape::kColumnPairs>([&](auto r) __attribute__((always_inline)) {
+      const Vec records[2] = {unpack_low_s16(x[2 * r], x[2 * r + 1]),
+                              unpack_high_s16(x[2 * r], x[2 * r + 1])};
+      unroll<kLast - kFirst + 1>([&](auto i) __attribute__((always_inline)) {
+        constexpr int output = kFirst + i, tap = kColumn - output * kStride;
+        unroll<2>([&](auto h) __attribute__((always_inline)) {
+          const Vec product = madd_s16(records[h], constant(4 + 2 * (r * kSize + tap) + h));
+          if constexpr (tap == 0 && r == 0) {
+            sums[output][h] = add_s32(constant(h), product);
+          } else {
+            add_to(sums[output][h], product);
+          }
+        });
+      });
+    });
+    // The last row: taps 0, (1, 2), (3, 4) ..., each pair at its second column.
+    if constexpr (kStride == 1 || kColumn % 2 == 0) {
+      const Vec records[2] = {unpack_low_s16(last, x[kSize - 1]),
+                              unpack_high_s16(last, x[kSize - 1])};
+      unroll<kLast - kFirst + 1>([&](auto i) __attribute__((always_inline)) {
+        constexpr int output = kFirst + i, tap = kColumn - output * kStride;
+        if constexpr (tap % 2 == 0) {
+          constexpr int pair = Shape::kColumnPairs * kSize + tap / 2;
+          unroll<2>([&](auto h) __attribute__((always_inline)) {
+            add_to(sums[output][h], madd_s16(records[h], constant(4 + 2 * pair + h)));
+            if constexpr (tap == kSize - 1) {
+              store(out + (2 * output + h) * kVecBytes, sums[output][h]);
+            }
+          });
+        }
+      });
+    }
+    last = x[kSize - 1];
+  }
+};
+
+template <int kSize, int kStride, int kOutputs>
+void sum_blocks(const BlockTask<kSize>& t) {
+  using Shape = RowShape<kSize>;
+  constexpr int kColumns = (kOutputs - 1) * kStride + kSize;
+  UnitSums<kSize, kStride, kOutputs> unit;
+  unit.out = t.sums;
+  const int8_t* const* rows[kSize];
+  unroll<kSize>([&](auto r) __attribute__((always_inline)) { rows[r] = t.rows[r]; });
+  for (int64_t b = 0; b < t.blocks; ++b) {
+    unit.packed = t.packed + t.unit_begin * Shape::kUnitBytes;
+    for (int64_t u = t.unit_begin; u < t.unit_end; ++u) {
+      const int64_t channel = unit_channel(*t.problem, u);
+      unit.last = zero();
+      unroll<kColumns>([&](auto column) __attribute__((always_inline)) {
+        Vec x[kSize];
+        unroll<kSize>([&](auto r) __attribute__((always_inline)) {
+          x[r] = load_s8_s16(rows[r][column] + channel);
+        });
+        unit.template add_column<column>(x);
+      });
+      unit.packed += Shape::kUnitBytes;
+      unit.out += 2 * kOutputs * kVecBytes;
+    }
+    unroll<kSize>([&](auto r) __attribute__((always_inline)) { rows[r] += kOutputs * kStride; });
+  }
+}
+
+// Two vectors of sums to kWords words.
+EDGECV_INLINE Vec finish(const int8_t* sums, const VecF (&multipliers)[2], const Clamp& clamp) {
+  return pack_words(scale_round(load(sums), multipliers[0]),
+                    scale_round(load(sums + kVecBytes), multipliers[1]), clamp);
+}
+
+// The sums of the units to bytes, two units of an output at a time.
+template <int kSize, int kOutputs>
+void store_blocks(const BlockTask<kSize>& t, const Clamp& clamp_in) {
+  constexpr int64_t kUnitBytes = RowShape<kSize>::kUnitBytes;
+  constexpr int64_t kSumBytes = 2 * kVecBytes, kUnitSumBytes = kOutputs * kSumBytes;
+  const Clamp clamp = clamp_in;
+  const auto bytes = [&](Vec a, Vec b) __attribute__((always_inline)) {
+    return min_s8(max_s8(narrow_s16(a, b), clamp.lo), clamp.hi);
+  };
+  const int64_t block_bytes = (t.unit_end - t.unit_begin) * kUnitSumBytes;
+  const int8_t* constants = t.packed + t.unit_begin * kUnitBytes + 2 * kVecBytes;
+  const auto multiplier = [&](int64_t i) __attribute__((always_inline)) {
+    return load_f32(
+        reinterpret_cast<const float*>(constants + i / 2 * kUnitBytes + i % 2 * kVecBytes));
+  };
+  const int8_t* sums = t.sums;
+  int64_t u = t.unit_begin;
+  for (; u + 2 <= t.unit_end && (u + 2) * kWords <= t.problem->in_c; u += 2) {
+    const VecF a[2] = {multiplier(0), multiplier(1)}, b[2] = {multiplier(2), multiplier(3)};
+    int8_t* out = t.out + u * kWords;
+    for (int64_t block = 0; block < t.blocks; ++block) {
+      const int8_t* sum = sums + block * block_bytes;
+      for (int64_t i = 0; i < t.outputs; ++i, sum += kSumBytes, out += t.out_step) {
+        store(out, bytes(finish(sum, a, clamp), finish(sum + kUnitSumBytes, b, clamp)));
+      }
+    }
+    sums += 2 * kUnitSumBytes;
+    constants += 2 * kUnitBytes;
+  }
+  for (; u < t.unit_end; ++u, sums += kUnitSumBytes, constants += kUnitBytes) {
+    const VecF a[2] = {multiplier(0), multiplier(1)};
+    int8_t* out = t.out + unit_channel(*t.problem, u);
+    for (int64_t block = 0; block < t.blocks; ++block) {
+      const int8_t* sum = sums + block * block_bytes;
+      for (int64_t i = 0; i < t.outputs; ++i, sum += kSumBytes, out += t.out_step) {
+        const Vec words = finish(sum, a, clamp);
+        store_half(out, low_half(bytes(words, words)));
+      }
+    }
+  }
+}
+
+// `blocks` blocks of a row, from pointers `column` of `rows` on: all the channels of a work item.
+template <int kSize, int kStride, int kOutputs>
+void run_blocks(BlockTask<kSize> t, int64_t column, int64_t blocks, const Clamp& clamp) {
+  const int64_t unit_begin = t.unit_begin, unit_end = t.unit_end;
+  const int64_t group = max_of(kGroupUnits / (unit_end - unit_begin), 1);
+  unroll<kSize>([&](auto r) __attribute__((always_inline)) { t.rows[r] += column; });
+  for (; blocks > 0; blocks -= t.blocks) {
+    t.blocks = min_of(group, blocks);
+    for (int64_t u = unit_begin; u < unit_end; u += kGroupUnits) {
+      t.unit_begin = u;
+      t.unit_end = min_of(u + kGroupUnits, unit_end);
+      sum_blocks<kSize, kStride, kOutputs>(t);
+      store_blocks<kSize, kOutputs>(t, clamp);
+    }
+    for (auto& row : t.rows) row += t.blocks * kOutputs * kStride;
+    t.out += t.blocks * kOutputs * t.out_step;
+  }
+}
+
+// `count` outputs of a row, pointers from `column` on, as blocks of 7 and 4. What they do not fill
+// is a last block that repeats outputs, or, in a row shorter than a block, stores some alone.
+template <int kSize, int kStride>
+void run_outputs(BlockTask<kSize> t, int64_t column, int64_t count, const Clamp& clamp) {
+  int64_t wide = count / kWide;
+  while (wide > 0 && (count - wide * kWide) % kNarrow != 0) --wide;
+  if ((count - wide * kWide) % kNarrow != 0) wide = count / kWide;
+  const int64_t narrow = (count - wide * kWide) / kNarrow;
+  t.outputs = kWide;
+  run_blocks<kSize, kStride, kWide>(t, column, wide, clamp);
+  column += wide * kWide * kStride;
+  t.out += wide * kWide * t.out_step;
+  t.outputs = kNarrow;
+  run_blocks<kSize, kStride, kNarrow>(t, column, narrow, clamp);
+  column += narrow * kNarrow * kStride;
+  t.out += narrow * kNarrow * t.out_step;
+  const int64_t left = count - wide * kWide - narrow * kNarrow;
+  if (left == 0) return;
+  const int64_t back = min_of(count, kNarrow) - left;
+  t.outputs = left + back;
+  t.out -= back * t.out_step;
+  run_blocks<kSize, kStride, kNarrow>(t, column - back * kStride, 1, clamp);
+}
+
+}  // namespace
+}  // namespace edgecv::kernels::EDGECV_ISA
+
+#endif  // EDGECV_KERNELS_X86_DWCONV_BLOCK_H_

@@ -28,7 +28,7 @@ SOURCES := $(shell find cpp bindings cmake python CMakeLists.txt pyproject.toml 
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-cpp test-python lint lint-python lint-types lint-stubs lint-cpp \
-        lint-tree lint-symbols bench bench-kernels bench-peers bench-cold bench-digests fuzz sanitize \
+        lint-tree lint-symbols bench bench-kernels peers bench-peers bench-cold bench-digests fuzz sanitize \
         slow wheel oldest format clean
 
 help: ## print this table
@@ -84,6 +84,8 @@ bench: $(VENV)/convert.stamp ## latency of the real models on this machine
 bench-kernels: build/bench/configured.stamp ## every kernel on the layers of eleven networks: rates, share of the peak, picks
 	@cmake --build build/bench --target bench_kernels
 	@build/bench/benchmarks/kernels/bench_kernels $(BENCH_ARGS)
+
+peers: $(PEERS_ROOT)/models.stamp ## .peers: other runtimes, their models and this edgecv's, for the next three
 
 bench-peers: $(PEERS_ROOT)/models.stamp ## latency beside other runtimes; MODELS=resnet18,.. PEERS=ort,.. BENCH_ARGS=..
 	@$(PEERS_ROOT)/venv/bin/python benchmarks/peers/bench.py --models $(MODELS) --peers "$(PEERS)" $(BENCH_ARGS)

@@ -1,5 +1,6 @@
 // Every convolution row against the reference row.
 #include "cases_conv.h"
+#include "cases_depthwise.h"
 #include "check_rows.h"
 
 namespace {
@@ -24,6 +25,15 @@ void check_family(Family family, int random_cases) {
 }  // namespace
 
 TEST(conv_s8_rows_equal_reference) { check_family(Family::kConvS8, 1500); }
+TEST(depthwise_s8_rows_equal_reference) {
+  edgecv_test::RowChecker rows(Family::kConvS8);
+  Draw draw(edgecv_test::state().seed);
+  for (int i = 0; i < edgecv_test::scaled_count(200); ++i) {
+    const edgecv_test::ConvShape shape = edgecv_test::draw_depthwise_shape(draw);
+    rows.check(edgecv_test::make_conv_case(Family::kConvS8, shape, draw), draw);
+  }
+  rows.finish(false);
+}
 TEST(conv_f32_rows_near_reference) { check_family(Family::kConvF32, 150); }
 TEST(conv_transpose_s8_rows_equal_reference) { check_family(Family::kConvTransposeS8, 200); }
 TEST(conv_transpose_f32_rows_near_reference) { check_family(Family::kConvTransposeF32, 100); }

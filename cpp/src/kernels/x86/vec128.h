@@ -265,6 +265,9 @@ EDGECV_INLINE void store_half(void* p, __m128i v, int64_t count) {
   }
 }
 
+// The upper kWords bytes of a vector.
+EDGECV_INLINE __m128i upper_bytes(Vec bytes) { return _mm_srli_si128(bytes, 8); }
+
 // A 128-bit register as the low bytes of a vector whose others are 0.
 EDGECV_INLINE Vec from_low128(__m128i v) { return v; }
 

@@ -1,0 +1,12 @@
+#include "kernels/sse41/simd.h"
+// The vocabulary above comes before the code written in it.
+#include "kernels/x86/dwconv.h"
+
+namespace edgecv::kernels::sse41 {
+
+extern const Kernel dwconv_s8_any_c4 = {
+    "dwconv_s8_any_c4__sse41", EDGECV_ISA_NAME, Family::kConvS8,  kIsaNeeds,     is_any,
+    dw_packed_bytes,           dw_pack,         dw_scratch_bytes, dw_work_items, run_any,
+};
+
+}  // namespace edgecv::kernels::sse41

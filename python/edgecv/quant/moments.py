@@ -17,7 +17,7 @@ from edgecv.quant.data import CalibrationSet
 Floats = NDArray[np.float32]
 WEIGHTED_OPS = frozenset({"Conv2d", "ConvTranspose2d", "FullyConnected"})
 _PIXELS = 256  # of one sample that are looked at
-_ROWS = 4096  # pixels gathered before their products are summed
+_WAITING = 1 << 20  # values gathered before their products are summed
 _MOST_CHANNELS = 2304  # whose covariance is kept; of wider inputs only the variances
 # Covariances of few samples overstate how channels move together.
 _SHRINK = 0.2
@@ -43,7 +43,7 @@ class Moments:
     def see(self, pixels: Floats) -> None:
         """Adds pixels [P, C]; they count after the next ``flush``."""
         self.waiting.append(pixels)
-        if sum(len(part) for part in self.waiting) >= _ROWS:
+        if sum(part.size for part in self.waiting) >= _WAITING:
             self.flush()
 
     def flush(self) -> None:

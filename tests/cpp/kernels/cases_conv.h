@@ -42,7 +42,9 @@ inline int32_t conv_out_size(bool transpose, int32_t in, int32_t kernel, int32_t
 // Weights that find overflow, saturation and sign mistakes. The "safe" ones keep the sums of
 // same-sign weights of any 2, 4 or 8 neighbours at or below 128, the limit for adding u8 x s8
 // products in 16 bits; the "over" ones break it by one, so that a kernel that relies on the limit
-// has to notice.
+// has to notice. Lanes need not hold neighbours: x86 ones hold {k, k + 1, k + 4, k + 5}, so that
+// "joined pairs" (64 64 64 64 0 0 0 0) keep their limit and "split pairs" (64 64 0 0 64 64 0 0)
+// break it, though any four neighbours of these do not.
 enum class WeightPattern {
   kRandom,
   kPlus127,
@@ -58,14 +60,17 @@ enum class WeightPattern {
   kOver4,
   kOver8,
   kSpikes,
+  kSplitPairs,
+  kJoinedPairs,
   kZero,
   kCount
 };
 
 inline const char* weight_pattern_name(WeightPattern pattern) {
-  static const char* const kNames[] = {"random", "plus127", "minus127", "alternating", "narrow",
-                                       "safe64", "safe32",  "safe16",   "plus32",      "minus32",
-                                       "over2",  "over4",   "over8",    "spikes",      "zero"};
+  static const char* const kNames[] = {
+      "random", "plus127", "minus127",    "alternating",  "narrow", "safe64",
+      "safe32", "safe16",  "plus32",      "minus32",      "over2",  "over4",
+      "over8",  "spikes",  "split_pairs", "joined_pairs", "zero"};
   return kNames[static_cast<size_t>(pattern)];
 }
 
@@ -123,6 +128,12 @@ inline std::vector<int8_t> make_weights(Draw& draw, int64_t count, int32_t perio
         break;
       case WeightPattern::kSpikes:
         w = k % 16 == 5 ? 127 * sign() : 0;
+        break;
+      case WeightPattern::kSplitPairs:
+        w = k % 4 < 2 ? 64 : 0;
+        break;
+      case WeightPattern::kJoinedPairs:
+        w = k % 8 < 4 ? -64 : 0;
         break;
       default:
         break;
@@ -204,8 +215,9 @@ inline edgecv::kernels::ConvProblem conv_problem(edgecv::kernels::Family family,
   return p;
 }
 
+// With `narrow`, the input is known to stay within bounds that may be far from those of s8.
 inline Case make_conv_case(edgecv::kernels::Family family, const ConvShape& shape, Draw& draw,
-                           WeightPattern weight_pattern, Pattern pattern) {
+                           WeightPattern weight_pattern, Pattern pattern, bool narrow = false) {
   Case c;
   c.family = family;
   auto& p = c.make_problem<edgecv::kernels::ConvProblem>();
@@ -247,7 +259,17 @@ inline Case make_conv_case(edgecv::kernels::Family family, const ConvShape& shap
   p.weights = c.add_constant(weights);
   p.bias = c.add_constant(bias);
   p.multiplier = c.add_constant(multiplier);
-  c.add_input(make_s8(draw, in_count, pattern, p.in_zero_point));
+  std::vector<int8_t> input = make_s8(draw, in_count, pattern, p.in_zero_point);
+  if (narrow) {
+    const int32_t range = draw.pick({15, 63, 127, 128, draw.int32(0, 255)});
+    p.in_lo = std::max(-128, p.in_zero_point - draw.int32(0, range));
+    p.in_hi = std::max(p.in_zero_point, std::min(127, p.in_lo + range));
+    for (int8_t& value : input) {
+      value = static_cast<int8_t>(std::min(std::max<int32_t>(value, p.in_lo), p.in_hi));
+    }
+    c.text += " in " + std::to_string(p.in_lo) + ".." + std::to_string(p.in_hi);
+  }
+  c.add_input(input);
   c.set_output<int8_t>(out_pixels, p.out_c, p.out_stride);
   c.text += std::string(" w ") + weight_pattern_name(weight_pattern) + " x " +
             pattern_name(pattern) + " zx " + std::to_string(p.in_zero_point);
@@ -258,7 +280,7 @@ inline Case make_conv_case(edgecv::kernels::Family family, const ConvShape& shap
   const auto weights = static_cast<WeightPattern>(
       draw.one_in(3) ? 0 : draw.integer(0, static_cast<int64_t>(WeightPattern::kCount) - 1));
   const Pattern pattern = draw_pattern(draw);
-  return make_conv_case(family, shape, draw, weights, pattern);
+  return make_conv_case(family, shape, draw, weights, pattern, draw.one_in(3));
 }
 
 // Makes any drawn shape valid: an image at least as large as the kernel, an output of at least one

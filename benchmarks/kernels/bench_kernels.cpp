@@ -45,6 +45,7 @@ const char kUsage[] =
     "exit code: 0; 1: a pick is slower than 0.95 of the fastest row, or a kernel was not timed\n";
 
 constexpr double kGoodPick = 0.95;
+constexpr double kNoticedUs = 0.1;  // less is the cost of a call
 constexpr double kMinUs = 20.0;
 constexpr int kMaxPasses = 4;  // a pick that looks bad is measured again before it is called so
 
@@ -288,7 +289,7 @@ void summarize(const Layer& layer, const Times& times, Summary* summary) {
       }
     }
     ++summary->picks;
-    if (best < kGoodPick * us) {
+    if (best < kGoodPick * us && us - best > kNoticedUs) {
       char text[256];
       std::snprintf(text, sizeof(text), "%s, %s: %s takes %.1f us, %s %.1f us (%.2f)",
                     layer.name.c_str(), layer.has_weights ? kClasses[i].name : "-", pick->name, us,

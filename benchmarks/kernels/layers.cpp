@@ -74,12 +74,13 @@ class Builder {
 
   void lookup(int64_t count, const char* networks) {
     const Family family = f32_ ? Family::kUnaryF32 : Family::kLookupS8;
-    plain(family, (f32_ ? "unary " : "lookup ") + std::to_string(count), networks,
+    plain(family, (f32_ ? "silu " : "lookup ") + std::to_string(count), networks,
           [=](Draw& draw, Case* c) {
             auto& p = c->make_problem<edgecv::kernels::UnaryProblem>();
             p.runs = 1;
             p.count = p.in_stride = p.out_stride = count;
             p.table = c->add_constant(make_s8(draw, 256, Pattern::kRandom, 0));
+            p.function = 7;  // docs/ops.md: silu
             add_input(draw, c, count);
             set_output(c, count);
           });

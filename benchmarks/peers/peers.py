@@ -13,6 +13,7 @@ from typing import Iterable
 OURS = "edgecv"  # the column that ratios are about
 PLAIN = "edgecv plain"
 OURS_FP32 = "edgecv fp32"
+OURS_SSE41 = "edgecv sse41"
 
 # The distributions that `setup.sh` installs.
 PACKAGES = (
@@ -68,6 +69,7 @@ PEERS = (
     Peer(OURS, "edgecv", "int8", ("{m}.ecv|{m}.int8.ecv",)),
     Peer(PLAIN, "edgecv", "int8", ("{m}.plain.ecv",)),
     Peer(OURS_FP32, "edgecv", "fp32", ("{m}.fp32.ecv",)),
+    Peer(OURS_SSE41, "edgecv", "int8", ("{m}.ecv|{m}.int8.ecv",), setting="sse41"),
     Peer("litert int8", "litert", "int8", ("{m}.int8.tflite",)),
     Peer("litert fp32", "litert", "fp32", ("{m}.tflite",)),
     Peer("ort int8", "ort", "int8", (_QDQ,), exact=False),

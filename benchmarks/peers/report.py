@@ -122,6 +122,10 @@ def latency_tables(result: Results, threads: int) -> str:
         header += ["fastest fp32 rival", "/ our fp32"]
         table = [ratios.row(model, rows) for model, rows in result.items()]
         lines.append(markdown(header, [*table, ratios.mean()]))
+    lines.append(
+        f"\n### edgecv's forms: their speed as a share of the default's, {threads} thread(s)\n"
+    )
+    lines.append(own_table(result))
     lines.append(f"\n### Milliseconds, minimum / median, {threads} thread(s)\n")
     body = []
     for model, rows in result.items():
@@ -134,6 +138,24 @@ def latency_tables(result: Results, threads: int) -> str:
         body.append(cells)
     lines.append(markdown(["network", *names], body))
     return "\n".join(lines)
+
+
+def own_table(result: Results) -> str:
+    """Return how edgecv's own forms compare with its default: shares of its speed."""
+    forms = (peers.PLAIN, peers.OURS_FP32, peers.OURS_SSE41)
+    body: list[list[str]] = []
+    columns: list[list[float]] = [[] for _ in range(len(forms) * len(KEYS))]
+    for model, rows in result.items():
+        cells = [model]
+        for i, (form, key) in enumerate((form, key) for form in forms for key in KEYS):
+            share = time_of(rows, peers.OURS, key) / time_of(rows, form, key)
+            if not math.isnan(share):
+                columns[i].append(share)
+            cells.append(_cell(share, bars.SSE41 if form == peers.OURS_SSE41 else None))
+        body.append(cells)
+    body.append(["**geometric mean**", *(_cell(geometric_mean(column)) for column in columns)])
+    header = [f"{form}, {word}" for form in forms for word in KEYS.values()]
+    return markdown(["network", *header], body)
 
 
 def scaling_table(one: Results, two: Results) -> str:

@@ -23,11 +23,11 @@ MODULES = {
 }
 
 
-def open_edgecv(_setting: str, path: str, threads: int, x: Any) -> Run:
-    """Open an .ecv file."""
+def open_edgecv(setting: str, path: str, threads: int, x: Any) -> Run:
+    """Open an .ecv file, for the instruction set ``setting`` or this CPU's best."""
     import edgecv
 
-    model = edgecv.load(path, threads=threads)
+    model = edgecv.load(path, threads=threads, isa=setting or None)
     return lambda: list(model.run(x).values())
 
 

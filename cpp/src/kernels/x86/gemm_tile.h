@@ -51,6 +51,14 @@ constexpr int64_t kFewRows = 6;
 // Panels from this size on are fetched ahead.
 constexpr int64_t kAheadBytes = 4096;
 
+// Fetches as many bytes as a step of the depth consumes.
+template <int64_t kBytes>
+EDGECV_INLINE void stream_ahead(const int8_t* w) {
+  unroll<(kBytes + 63) / 64>([&](auto line) __attribute__((always_inline)) {
+    _mm_prefetch(reinterpret_cast<const char*>(w) + kStreamAhead + 64 * line, _MM_HINT_T0);
+  });
+}
+
 template <bool kFirst, typename First, typename Second>
 struct Conditional {
   using Type = First;
@@ -96,9 +104,7 @@ EDGECV_INLINE const int8_t* multiply_run(Vec (&acc)[kRows][kVectors],
   if constexpr (kForm == Form::kWiden) {
     constexpr int64_t kPairBytes = kVecBytes / (kWide ? 1 : 2) * kVectors;
     for (int64_t k = 0; k < end; k += 2, w += kPairBytes) {
-      if constexpr (!kWide) {
-        _mm_prefetch(reinterpret_cast<const char*>(w) + kStreamAhead, _MM_HINT_T0);
-      }
+      if constexpr (!kWide) stream_ahead<kPairBytes>(w);
       Vec weights[kVectors];
       unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
         weights[v] = load_pairs<kWide>(w, v);
@@ -112,9 +118,7 @@ EDGECV_INLINE const int8_t* multiply_run(Vec (&acc)[kRows][kVectors],
     }
   } else if constexpr (kForm == Form::kDot4) {
     for (int64_t k = 0; k < end; k += 4, w += kVecBytes * kVectors) {
-      if constexpr (kRows <= 2) {
-        _mm_prefetch(reinterpret_cast<const char*>(w) + kStreamAhead, _MM_HINT_T0);
-      }
+      if constexpr (kRows == 1) stream_ahead<kVecBytes * kVectors>(w);
       Vec quads[kRows];
       unroll<kRows>([&](auto r)
                         __attribute__((always_inline)) { quads[r] = broadcast_quad(a[r] + k); });
@@ -128,9 +132,7 @@ EDGECV_INLINE const int8_t* multiply_run(Vec (&acc)[kRows][kVectors],
   } else {
     constexpr int kSum = quads_summed(kForm);
     for (int64_t k = 0; k < end; k += 4 * kSum, w += kSum * kVecBytes * kVectors) {
-      if constexpr (kRows <= 2) {
-        _mm_prefetch(reinterpret_cast<const char*>(w) + kStreamAhead, _MM_HINT_T0);
-      }
+      if constexpr (kRows == 1) stream_ahead<kSum * kVecBytes * kVectors>(w);
       multiply_quads<kSum>(acc, a, k, w, ones);
     }
   }

@@ -12,15 +12,17 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-constexpr int64_t kBlock = 64;  // inner positions of a work item
+constexpr int64_t kBlock = 64;  // inner positions of a work item; the last one holds the rest too
 
 const ReduceProblem& as_reduce(const void* problem) {
   return *static_cast<const ReduceProblem*>(problem);
 }
 
+int64_t mean_blocks(const ReduceProblem& p) { return max_of(p.inner / kBlock, 1); }
+
 int64_t mean_items(const void* problem) {
   const ReduceProblem& p = as_reduce(problem);
-  return p.outer * div_up(p.inner, kBlock);
+  return p.outer * mean_blocks(p);
 }
 
 struct MeanTask {
@@ -89,7 +91,7 @@ uint32_t sum_row(const int8_t* x, int64_t count) {
 
 int mean_run(const void* problem, const Operands& operands, int64_t begin, int64_t end, void*) {
   const ReduceProblem& p = as_reduce(problem);
-  const int64_t blocks = div_up(p.inner, kBlock);
+  const int64_t blocks = mean_blocks(p);
   const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
   const uint32_t offset = static_cast<uint32_t>(p.reduce) * static_cast<uint32_t>(p.in_zero_point);
   MeanTask t;
@@ -99,7 +101,7 @@ int mean_run(const void* problem, const Operands& operands, int64_t begin, int64
   t.multiplier = set1_f32(p.multiplier);
   for (int64_t item = begin; item < end; ++item) {
     const int64_t outer = item / blocks, first = item % blocks * kBlock;
-    const int64_t stop = min_of(p.inner, first + kBlock);
+    const int64_t stop = item % blocks + 1 == blocks ? p.inner : first + kBlock;
     t.x = static_cast<const int8_t*>(operands.in[0]) + outer * p.reduce * p.inner;
     t.y = static_cast<int8_t*>(operands.out) + outer * p.inner;
     if (p.inner == 1) {
@@ -110,7 +112,12 @@ int mean_run(const void* problem, const Operands& operands, int64_t begin, int64
     int64_t c = first;
     for (; c + 4 * kWords <= stop; c += 4 * kWords) mean_columns<4, true>(t, c, 0, clamp);
     for (; c + kWords <= stop; c += kWords) mean_columns<1, true>(t, c, 0, clamp);
-    if (c < stop) mean_columns<1, false>(t, c, stop - c, clamp);
+    if (c == stop) continue;
+    if (stop - first >= kWords) {
+      mean_columns<1, true>(t, stop - kWords, 0, clamp);  // repeats some positions
+    } else {
+      mean_columns<1, false>(t, c, stop - c, clamp);
+    }
   }
   return 0;
 }

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -305,6 +307,67 @@ TEST(loads_from_memory_and_descriptor) {
   options.max_file_bytes = 0;
   options.max_work = 10;
   CHECK_EQ(edgecv_model_load_memory(bytes, n, &options, &model, nullptr), EDGECV_STATUS_LIMIT);
+}
+
+TEST(chains_are_an_option_and_traced_sessions_see_inside) {
+  edgecv_error error;
+  const std::string path = path_of("chains");
+  auto options = sized<edgecv_load_options>();
+  std::memset(&options, 0, sizeof(options));
+  options.size = sizeof(options);
+  edgecv_model* model = nullptr;
+  options.chains = 4;
+  CHECK_EQ(edgecv_model_load(path.c_str(), &options, &model, &error),
+           EDGECV_STATUS_INVALID_ARGUMENT);
+  setenv("EDGECV_CHAINS", "some", 1);
+  options.chains = 0;
+  CHECK_EQ(edgecv_model_load(path.c_str(), &options, &model, &error),
+           EDGECV_STATUS_INVALID_ARGUMENT);
+  CHECK(std::strstr(error.text, "EDGECV_CHAINS") != nullptr);
+  setenv("EDGECV_CHAINS", "off", 1);
+  REQUIRE_EQ(edgecv_model_load(path.c_str(), &options, &model, &error), EDGECV_STATUS_OK);
+  auto info = sized<edgecv_model_info>();
+  CHECK_EQ(edgecv_model_get_info(model, &info, &error), EDGECV_STATUS_OK);
+  CHECK_EQ(info.chain_count, 0u);
+  edgecv_model_destroy(model);
+  options.chains = EDGECV_CHAINS_ALL;  // stronger than the environment
+  REQUIRE_EQ(edgecv_model_load(path.c_str(), &options, &model, &error), EDGECV_STATUS_OK);
+  unsetenv("EDGECV_CHAINS");
+  CHECK_EQ(edgecv_model_get_info(model, &info, &error), EDGECV_STATUS_OK);
+  REQUIRE(info.chain_count > 0);
+  auto chain = sized<edgecv_chain_info>();
+  CHECK_EQ(edgecv_model_chain(nullptr, 0, &chain, &error), EDGECV_STATUS_INVALID_ARGUMENT);
+  CHECK_EQ(edgecv_model_chain(model, info.chain_count, &chain, &error),
+           EDGECV_STATUS_INVALID_ARGUMENT);
+  CHECK_EQ(edgecv_model_chain(model, 0, &chain, &error), EDGECV_STATUS_OK);
+  CHECK(chain.step_count >= 2 && chain.stripe_rows >= 1 && chain.bands >= 1);
+  CHECK(chain.buffer_bytes > 0 && chain.buffer_bytes <= info.scratch_bytes);
+  auto step = sized<edgecv_step_info>();
+  CHECK_EQ(edgecv_model_step(model, chain.first_step, &step, &error), EDGECV_STATUS_OK);
+  CHECK_EQ(step.chain, 0);
+  auto tensor = sized<edgecv_tensor_info>();
+  CHECK_EQ(edgecv_model_tensor(model, step.output, &tensor, &error), EDGECV_STATUS_OK);
+  CHECK_EQ(tensor.arena_offset, -1);
+  edgecv_session* plain = nullptr;
+  edgecv_session* traced = nullptr;
+  CHECK_EQ(edgecv_session_create_traced(nullptr, &traced, &error), EDGECV_STATUS_INVALID_ARGUMENT);
+  CHECK_EQ(edgecv_session_create_traced(model, nullptr, &error), EDGECV_STATUS_INVALID_ARGUMENT);
+  REQUIRE_EQ(edgecv_session_create(model, &plain, &error), EDGECV_STATUS_OK);
+  REQUIRE_EQ(edgecv_session_create_traced(model, &traced, &error), EDGECV_STATUS_OK);
+  std::vector<int8_t> values(tensor.bytes);
+  for (edgecv_session* session : {plain, traced}) {
+    void* data = nullptr;
+    size_t bytes = 0;
+    CHECK_EQ(edgecv_session_map_input(session, 0, &data, &bytes, &error), EDGECV_STATUS_OK);
+    std::memset(data, 3, bytes);
+    CHECK_EQ(edgecv_session_run(session, &error), EDGECV_STATUS_OK);
+    CHECK_EQ(edgecv_session_read_tensor(session, step.output, values.data(), values.size(),
+                                        EDGECV_DTYPE_S8, &error),
+             session == traced ? EDGECV_STATUS_OK : EDGECV_STATUS_WRONG_STATE);
+  }
+  edgecv_session_destroy(plain);
+  edgecv_session_destroy(traced);
+  edgecv_model_destroy(model);
 }
 
 TEST(log_and_allocator_callbacks) {

@@ -104,9 +104,31 @@ def test_infos(small: bytes) -> None:
     ops = {op.name: op for op in model.ops}
     assert ops["flat"].steps == ()
     assert len(ops["joined"].steps) == 0  # its parts are written in place
-    assert [model.steps[i].name for i in ops["joined"].steps] == ["joined", "joined"]
     assert ops["residual"].inputs == ("stem_t", "depthwise_t")
     assert all(step.kernel.endswith("__" + step.isa) for step in model.steps)
+
+
+def test_chains_change_memory_and_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    blob = small_models.chains_builder().file()
+    monkeypatch.delenv("EDGECV_CHAINS", raising=False)
+    with edgecv.load(blob, chains="off") as plain, edgecv.load(blob, chains="all") as chained:
+        assert plain.info["chains"] == 0 < chained.info["chains"]
+        assert all(step.chain is None for step in plain.steps)
+        assert {step.chain for step in chained.steps} >= set(range(chained.info["chains"]))
+        assert chained.arena_bytes < plain.arena_bytes
+        x = plain.example_inputs(4)
+        want = plain.run(x, raw=True)
+        for name, value in chained.run(x, raw=True).items():
+            np.testing.assert_array_equal(value, want[name])
+        inside = plain.trace(x, raw=True)
+        for name, value in chained.trace(x, raw=True).items():
+            np.testing.assert_array_equal(value, inside[name])
+        assert all(step.milliseconds > 0 for step in chained.profile(plain.example_inputs(), 3))
+    monkeypatch.setenv("EDGECV_CHAINS", "all")
+    with edgecv.load(blob) as model:
+        assert model.info["chains"] > 0
+    with pytest.raises(edgecv.InputError, match="chains is 'some'"):
+        edgecv.load(blob, chains="some")
 
 
 def test_labels_travel() -> None:

@@ -13,6 +13,13 @@ using format::ParsedModel;
 
 uint64_t align_up(uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
+// f32 Winograd rounds by where a pixel lies in its tile, and tiles begin at the first row of a
+// stripe: such steps stay whole, so that chains change no bit of f32 results either. The s8 rows of
+// that form are exact.
+bool rounds_by_position(const kernels::Kernel& kernel) {
+  return kernel.family == kernels::Family::kConvF32 && strstr(kernel.name, "winograd") != nullptr;
+}
+
 // What a step would be in a chain.
 struct Candidate {
   ChainLink link;
@@ -134,7 +141,8 @@ class ChainPlanner {
     for (uint32_t i = 0; i < count; ++i) {
       Candidate& candidate = candidates_[i];
       const ops::Call& call = plan_.steps[i].call;
-      candidate.possible = describe_link(model_, call, &candidate.link, &candidate.batch);
+      candidate.possible = describe_link(model_, call, &candidate.link, &candidate.batch) &&
+                           !rounds_by_position(*plan_.steps[i].kernel);
       candidate.link.cost = compute_cost(plan_.steps[i]);
       candidate.last_reader = last_reader[call.output];
       if (candidate.last_reader <= i) candidate.last_reader = kAbsent;  // nobody reads it

@@ -16,8 +16,9 @@ namespace runtime = edgecv::runtime;
 
 namespace {
 
-const char* const kFiles[] = {"golden/convnet", "golden/f32ops", "golden/mlp",    "golden/s8ops",
-                              "runtime/small",  "runtime/wide",  "runtime/float", "runtime/chains"};
+const char* const kFiles[] = {"golden/convnet", "golden/f32ops",  "golden/mlp",
+                              "golden/s8ops",   "runtime/small",  "runtime/wide",
+                              "runtime/float",  "runtime/chains", "runtime/float_chains"};
 
 struct Loaded {
   Loaded(const std::string& file, runtime::ChainMode chains, int stripe, int threads,

@@ -391,6 +391,35 @@ def float_builder() -> Builder:
     return b
 
 
+def float_chains_builder() -> Builder:
+    """An f32 residual block of dense 3x3 and depthwise convolutions, rows and columns uneven;
+    tests/data/runtime/float_chains.ecv.
+    """
+    b = Builder(seed=4)
+    n, h, w, c = 1, 21, 19, 16
+
+    def conv(name: str, x: str, kernel: int, groups: int = 1) -> str:
+        pad = kernel // 2
+        weights = b.random.normal(size=(c, kernel, kernel, c // groups)) / (kernel * kernel)
+        inputs = [x, b.constant(f"{name}_w", weights, "f32"), ""]
+        sides = {f"pad_{side}": pad for side in ("top", "left", "bottom", "right")}
+        steps = {f"{what}_{axis}": 1 for what in ("stride", "dilation") for axis in "hw"}
+        return b.op(
+            "Conv2d", name, inputs, (n, h, w, c), "f32", **steps, **sides, groups=groups, lo=-1.0,
+            hi=INF,
+        )  # fmt: skip
+
+    x = b.input("x", (n, h, w, c), (0, 3, 1, 2), dtype="f32")
+    y = conv("point", x, 1)
+    y = conv("dense", y, 3)
+    y = b.op("Unary", "act", [y], (n, h, w, c), "f32", function=6, alpha=0.0, beta=0.0)
+    y = conv("depthwise", y, 3, c)
+    y = conv("project", y, 1)
+    y = b.op("Add", "residual", [y, x], (n, h, w, c), "f32", lo=-INF, hi=INF)
+    b.output("y", y, (0, 3, 1, 2))
+    return b
+
+
 def write_data() -> None:
     """Writes the copies the C++ tests read."""
     folder = Path(__file__).resolve().parents[2] / "data" / "runtime"
@@ -400,6 +429,7 @@ def write_data() -> None:
         ("wide", wide_file()),
         ("float", file_with_goldens(float_builder())),
         ("chains", file_with_goldens(chains_builder())),
+        ("float_chains", file_with_goldens(float_chains_builder())),
         ("views", file_with_goldens(views_builder())),
     ):
         (folder / f"{name}.ecv").write_bytes(data)

@@ -42,6 +42,7 @@ def test_the_copies_for_the_cpp_tests_are_fresh(name: str) -> None:
         "wide": small_models.wide_file,
         "float": lambda: small_models.file_with_goldens(small_models.float_builder()),
         "chains": lambda: small_models.file_with_goldens(small_models.chains_builder()),
+        "float_chains": lambda: small_models.file_with_goldens(small_models.float_chains_builder()),
         "views": lambda: small_models.file_with_goldens(small_models.views_builder()),
     }[name]
     # If this fails on purpose: python tests/python/runtime/small_models.py

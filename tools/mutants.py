@@ -1,4 +1,4 @@
-"""Ten faults on purpose, ten tests that must fail: python tools/mutants.py [NAME...].
+"""Faults on purpose, each with a test that must fail: python tools/mutants.py [NAME...].
 
 Copies the sources to --folder (default build/mutants, which a later run reuses), builds the named
 tests and sees them pass, then for each fault edits one line, builds, and sees its test fail. Exit

@@ -33,12 +33,13 @@ void dwconv_pack(const void* problem, void* packed) {
   const auto* bias = static_cast<const float*>(p.bias);
   const int64_t taps = int64_t{p.kernel_h} * p.kernel_w;
   auto* out = static_cast<float*>(packed);
-  for (int64_t first = 0; first < p.out_c; first += 8) {
-    for (int64_t c = first; c < first + 8; ++c)
-      *out++ = c < p.out_c && bias != nullptr ? bias[c] : 0.0f;
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      for (int64_t c = first; c < first + 8; ++c)
-        *out++ = c < p.out_c ? weights[c * taps + tap] : 0;
+  memset(packed, 0, dwconv_packed_bytes(problem));
+  for (int64_t first = 0; first < p.out_c; first += 8, out += block_floats(p)) {
+    const int64_t count = min_of(8, p.out_c - first);
+    if (bias != nullptr) memcpy(out, bias + first, static_cast<size_t>(count) * sizeof(float));
+    for (int64_t c = 0; c < count; ++c) {
+      for (int64_t tap = 0; tap < taps; ++tap)
+        out[8 + 8 * tap + c] = weights[(first + c) * taps + tap];
     }
   }
 }

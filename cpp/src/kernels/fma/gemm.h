@@ -125,7 +125,8 @@ EDGECV_INLINE void gemm_panel(const Rows& a, int64_t count, const float* panel, 
 inline void pack_panel(const float* weights, int64_t column_step, int64_t depth_step, int64_t depth,
                        const float* bias, int64_t count, int vectors, float* out) {
   const int64_t width = 8 * vectors;
-  for (int64_t c = 0; c < width; ++c) out[c] = c < count && bias != nullptr ? bias[c] : 0.0f;
+  memset(out, 0, static_cast<size_t>(width) * sizeof(float));
+  if (bias != nullptr) memcpy(out, bias, static_cast<size_t>(count) * sizeof(float));
   out += width;
   for (int64_t k = 0; k < depth; ++k, out += width) {
     const float* from = weights + k * depth_step;

@@ -26,6 +26,8 @@ from edgecv.quant.data import CalibrationSet, Source
 from edgecv.quant.lanes import GROUPS
 from edgecv.quant.moments import WEIGHTED_OPS, input_moments
 from edgecv.quant.precision import float_nodes, weight_widths
+from edgecv.quant.ranges import Statistics, mse
+from edgecv.quant.scales import open_sums
 from edgecv.quant.weights import QuantOptions
 from edgecv.report import ConversionReport, LayerReport
 
@@ -40,7 +42,7 @@ def convert(
     calibration: Optional[Source] = None,
     *,
     preprocess: Optional[Union[Preprocess, str]] = None,
-    method: str = "minmax",
+    method: str = "auto",
     keep_float: Sequence[str] = (),
     percent: float = 99.99,
     weights: str = "lane-safe",
@@ -60,7 +62,8 @@ def convert(
         arrays in the model's input shape. Without it the file is fp32.
     preprocess: how a picture becomes the model's input (Preprocess or its text form); stored in
         the file.
-    method: how ranges come from what calibration saw: "minmax", "percentile", "kl" or "mse".
+    method: how ranges come from what calibration saw: "minmax", "percentile", "kl" or "mse" for all
+        activations, or "auto" (the default): "mse" for sums that nothing clamps, "minmax" else.
     keep_float: node names (wildcards allowed) or ops that stay fp32 in an int8 file.
     percent: for "percentile", the share of values in percent that the range covers.
     weights: "lane-safe" (the default) chooses integer weights whose sums of ``lane_group`` products
@@ -82,7 +85,7 @@ def convert(
         preprocess = Preprocess.parse(preprocess)
     if isinstance(model, (bytearray, memoryview)):
         model = bytes(model)
-    if calibration is None and (keep_float or method != "minmax"):
+    if calibration is None and (keep_float or method != "auto"):
         raise CalibrationError(
             f"{'keep_float' if keep_float else 'method'} is for int8 files: give calibration data"
         )
@@ -99,7 +102,8 @@ def convert(
         data = CalibrationSet(calibration, graph.inputs, preprocess)
     ranges = None
     if data is not None:
-        ranges = calibrate(graph, data, method, percent=percent, progress=progress)
+        first = "minmax" if method == "auto" else method
+        ranges = calibrate(graph, data, first, percent=percent, progress=progress)
     lowered = pipeline.lower(graph)
     kept: List[str] = []
     layers: List[LayerWeights] = []
@@ -108,10 +112,20 @@ def convert(
         if not isinstance(weight_bits, int):
             rules = {rule: bits for rule, bits in weight_bits.items() if rule}
             options = replace(options, bits_of_node=weight_widths(lowered, rules))
+        statistics = {}
+        if method == "auto":
+            statistics = {
+                name: Statistics(*ranges[name])
+                for name in open_sums(lowered, chosen)
+                if name in ranges
+            }
+        weighted = [n for n in lowered.nodes if n.op in WEIGHTED_OPS and n.name not in chosen]
         moments = None
-        if options.lane_safe:
-            weighted = [n for n in lowered.nodes if n.op in WEIGHTED_OPS and n.name not in chosen]
-            moments = input_moments(lowered, weighted, data, progress)
+        if options.lane_safe or statistics:
+            seen = weighted if options.lane_safe else []
+            moments = input_moments(lowered, seen, data, progress, statistics)
+            steps = 2.0**options.activation_bits - 1
+            ranges.update((name, mse(stats, steps)) for name, stats in statistics.items())
         quantizer = QuantizePass(ranges, chosen, options, moments, progress)
         lowered = quantizer.run(lowered)
         layers = quantizer.layers

@@ -50,9 +50,10 @@ def add_quantization_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--method",
-        default="minmax",
-        choices=("minmax", "percentile", "kl", "mse"),
-        help="how activation ranges are chosen (default: minmax)",
+        default="auto",
+        choices=("auto", "minmax", "percentile", "kl", "mse"),
+        help="how activation ranges are chosen (default: auto, which is mse for sums that nothing "
+        "clamps and minmax for all else)",
     )
     parser.add_argument(
         "--percent",

@@ -5,7 +5,7 @@ weight matters.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgecv.graph.ir import Graph, Node
 from edgecv.quant.calibration import Progress
 from edgecv.quant.data import CalibrationSet
+from edgecv.quant.ranges import Statistics
 
 Floats = NDArray[np.float32]
 WEIGHTED_OPS = frozenset({"Conv2d", "ConvTranspose2d", "FullyConnected"})
@@ -93,9 +94,14 @@ class Moments:
 
 
 def input_moments(
-    graph: Graph, nodes: Iterable[Node], data: CalibrationSet, progress: Optional[Progress] = None
+    graph: Graph,
+    nodes: Iterable[Node],
+    data: CalibrationSet,
+    progress: Optional[Progress] = None,
+    statistics: Optional[Mapping[str, Statistics]] = None,
 ) -> Dict[str, Moments]:
-    """Moments of the first input of each of ``nodes``, by value name.
+    """Moments of the first input of each of ``nodes``, by value name; ``statistics``, whose ranges
+    are known, see the values they are named by.
 
     graph: the lowered f32 graph. It runs in edgecv's own core, in which every activation lies as
     weights count it, channels last.
@@ -114,6 +120,8 @@ def input_moments(
     with load(write(graph, meta={}, preprocess={})) as model:
         for done, sample in enumerate(data):
             values = model.trace(sample)
+            for name, stats in (statistics or {}).items():
+                stats.see_values(values[name])
             for name, moments in wanted.items():
                 pixels = values[name].reshape(-1, len(moments.sums))
                 picked = min(len(pixels), _PIXELS)

@@ -107,9 +107,9 @@ def kl(stats: Statistics) -> Range:
     return max(stats.low, -cut), min(stats.high, cut)
 
 
-def mse(stats: Statistics) -> Range:
-    """The range whose 8-bit quantization of the histogram has the least squared error, by shrinking
-    each end in turn.
+def mse(stats: Statistics, steps: float = 255.0) -> Range:
+    """The range whose quantization of the histogram to so many steps has the least squared error,
+    by shrinking each end in turn.
     """
     if stats.histogram is None or stats.high <= stats.low:
         return stats.low, stats.high
@@ -117,7 +117,7 @@ def mse(stats: Statistics) -> Range:
 
     def error(low: float, high: float) -> float:
         low, high = min(low, 0.0), max(high, 0.0)
-        scale = max((high - low) / 255.0, 1e-30)
+        scale = max((high - low) / steps, 1e-30)
         kept = np.clip(x, low, high)
         rounding = np.where(kept == x, scale * scale / 12.0, 0.0)
         return float((count * ((x - kept) ** 2 + rounding)).sum())

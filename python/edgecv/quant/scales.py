@@ -40,6 +40,31 @@ class SharedScales:
             self._parent[self.find(root)] = self.find(roots[0])
 
 
+def open_sums(graph: Graph, float_nodes: Set[str]) -> List[str]:
+    """Names of the values of a lowered f32 graph that nothing clamps and that only sums read:
+    outputs of layers and additions, read by layers and additions.
+
+    Their ranges are made by few values, whose cutting costs less than the coarse steps of all
+    others. (A clamp, or a function, bounds values that matter up to the bound; an output's largest
+    value is the answer.)
+    """
+    sums = ("Conv2d", "ConvTranspose2d", "FullyConnected", "Add")
+    readers, outputs = graph.consumers(), set(graph.output_values())
+    return [
+        node.outputs[0]
+        for node in graph.nodes
+        if node.op in sums
+        and node.name not in float_nodes
+        and node.outputs[0] not in outputs
+        and not np.isfinite(node.attrs.get("lo", -np.inf))
+        and not np.isfinite(node.attrs.get("hi", np.inf))
+        and all(
+            reader.op in sums and reader.name not in float_nodes
+            for reader in readers.get(node.outputs[0], [])
+        )
+    ]
+
+
 def choose_scales(
     graph: Graph, ranges: Mapping[str, Range], float_nodes: Set[str], bits: int = 8
 ) -> Dict[str, QuantParams]:

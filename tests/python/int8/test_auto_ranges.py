@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from graph.onnx_models import Builder
-from int8.checks import check_int8, samples
+from int8.checks import check_int8
 
 from edgecv.graph.passes import pipeline
 from edgecv.onnx.importer import import_model
@@ -31,15 +31,16 @@ def test_which_values_are_open_sums() -> None:
 
 def test_few_large_values_of_an_open_sum_are_cut(tmp_path: Path) -> None:
     b = Builder(seed=2)
-    x = b.input(1, 8, 16, 16)
+    x = b.input(1, 8, 64, 64)
     linear = b.op("Conv", x, b.const(np.eye(8).reshape(8, 8, 1, 1)))
     model = b.model(b.op("Conv", linear, b.weights(4, 8, 1, 1)))
-    feeds = samples(model, 8)
-    feeds[3]["x0"][0, 0, 0, 0] = 60.0
+    rng = np.random.default_rng(0)
+    feeds = [{"x0": rng.uniform(-1, 1, (1, 8, 64, 64)).astype(np.float32)} for _ in range(32)]
+    feeds[3]["x0"][0, 0, 0, 0] = 3.0  # a million values are coarser for this one
     scale = {}
     for method in ("auto", "minmax"):
-        graph, report = check_int8(model, tmp_path, feeds=feeds, method=method, floor=20.0)
+        graph, report = check_int8(model, tmp_path, feeds=feeds, method=method, floor=25.0)
         assert report.method == method
         scale[method] = {name: value.scale for name, value in graph.values.items()}
     assert scale["auto"]["x0"] == scale["minmax"]["x0"]
-    assert scale["auto"][linear] < 0.6 * scale["minmax"][linear]
+    assert scale["auto"][linear] < 0.8 * scale["minmax"][linear]

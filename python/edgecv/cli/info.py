@@ -15,6 +15,9 @@ from typing import Any, Dict, List
 
 from edgecv.cli import console
 
+# A kernel folder that is no level of its own: the level that allows it where the CPU has it.
+PART_OF = {"fma": "avx2"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -38,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         with edgecv.load(args.model) as model:
             for step in model.steps:
                 used[step.kernel] = used.get(step.kernel, 0) + 1
+    also = {PART_OF[k["isa"]]: k["isa"] for k in kernels if k["isa"] in PART_OF and k["usable"]}
     facts = {
         "edgecv": edgecv.__version__,
         "python": platform.python_version(),
@@ -46,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
         "cpu": _core.cpu_name(),
         "threads": _core.available_threads(),
         "instruction sets": ", ".join(
-            f"{name} ({'yes' if present else 'no kernels in this build, or not on this CPU'})"
+            f"{name}{' with ' + also[name] if name in also else ''}"
+            f" ({'yes' if present else 'no kernels in this build, or not on this CPU'})"
             for name, present in isas.items()
         ),
     }
@@ -62,16 +67,17 @@ def run(args: argparse.Namespace) -> int:
     rows = []
     taken = set()
     for kernel in kernels:
-        runnable = isas.get(kernel["isa"], False)
+        level = PART_OF.get(kernel["isa"], kernel["isa"])
+        runnable = kernel["usable"]
         if not runnable:
             why = "needs " + kernel["isa"]
-        elif kernel["isa"] not in allowed:
+        elif level not in allowed:
             why = "excluded by EDGECV_FORCE_ISA"
         elif kernel["family"] in taken:
             why = "when no kernel above takes the layer"
         else:
             why = "first choice"
-        if runnable and kernel["isa"] in allowed:
+        if runnable and level in allowed:
             taken.add(kernel["family"])
         row = (kernel["family"], kernel["name"], why)
         rows.append((*row, used.get(kernel["name"], "")) if args.model else row)

@@ -264,7 +264,7 @@ template <bool kDot4>
 void multiply_panel(const Tile& t, int64_t rows, const PanelShape& shape, const void* packed,
                     int vectors, int16_t* wide_weights) {
   const auto* const bytes = static_cast<const int8_t*>(packed);
-  Work work;
+  Work work = {};
   work.tile = &t;
   work.panel = panel_at(packed, vectors);
   work.first = 0;

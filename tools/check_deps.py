@@ -49,6 +49,7 @@ PYTHON_LEVELS: list[tuple[str, int]] = [
     ("edgecv.onnx", 5),
     ("edgecv.quant.calibration", 5),
     ("edgecv.quant.data", 5),
+    ("edgecv.quant.layer_inputs", 5),
     ("edgecv.format", 5),
     ("edgecv.graph.passes", 4),
     ("edgecv.quant", 3),

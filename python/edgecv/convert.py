@@ -21,11 +21,12 @@ from edgecv.graph.passes.quantize import LayerWeights, QuantizePass
 from edgecv.model import load
 from edgecv.onnx.importer import import_model
 from edgecv.preprocess import Preprocess
-from edgecv.quant.calibration import Progress, calibrate
+from edgecv.quant.calibration import calibrate
 from edgecv.quant.data import CalibrationSet, Source
 from edgecv.quant.lanes import GROUPS
-from edgecv.quant.moments import WEIGHTED_OPS, input_moments
+from edgecv.quant.layer_inputs import WEIGHTED_OPS, input_moments
 from edgecv.quant.precision import float_nodes, weight_widths
+from edgecv.quant.progress import Progress
 from edgecv.quant.ranges import Statistics, mse
 from edgecv.quant.scales import open_sums
 from edgecv.quant.weights import QuantOptions

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 from edgecv.errors import CalibrationError
 from edgecv.graph.ir import Graph
 from edgecv.quant.data import CalibrationSet, Sample
+from edgecv.quant.progress import Progress
 from edgecv.quant.ranges import METHODS, Range, Statistics, needs_histogram
-
-# Told how far long work has come: (what, done, of how many).
-Progress = Callable[[str, int, int], None]
 
 
 class _Observer:

@@ -5,21 +5,15 @@ weight matters.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, List, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.graph.ir import Graph, Node
-from edgecv.quant.calibration import Progress
-from edgecv.quant.data import CalibrationSet
-from edgecv.quant.ranges import Statistics
 
 Floats = NDArray[np.float32]
-WEIGHTED_OPS = frozenset({"Conv2d", "ConvTranspose2d", "FullyConnected"})
-_PIXELS = 256  # of one sample that are looked at
 _WAITING = 1 << 20  # values gathered before their products are summed
-_MOST_CHANNELS = 2304  # whose covariance is kept; of wider inputs only the variances
 # Covariances of few samples overstate how channels move together.
 _SHRINK = 0.2
 
@@ -91,46 +85,6 @@ class Moments:
             h = self.variance()[first : first + rows.shape[1]]
             return float((np.square(rows) @ h).sum(dtype=np.float64))
         return float(np.vdot(rows, rows @ covariance))
-
-
-def input_moments(
-    graph: Graph,
-    nodes: Iterable[Node],
-    data: CalibrationSet,
-    progress: Optional[Progress] = None,
-    statistics: Optional[Mapping[str, Statistics]] = None,
-) -> Dict[str, Moments]:
-    """Moments of the first input of each of ``nodes``, by value name; ``statistics``, whose ranges
-    are known, see the values they are named by.
-
-    graph: the lowered f32 graph. It runs in edgecv's own core, in which every activation lies as
-    weights count it, channels last.
-    """
-    from edgecv.format.writer import write
-    from edgecv.model import load
-
-    wanted: Dict[str, Moments] = {}
-    for node in nodes:
-        name = node.inputs[0]
-        channels = graph.values[name].shape[-1]
-        depthwise = graph.values[node.inputs[1]].shape[-1] == 1
-        full = not depthwise and channels <= _MOST_CHANNELS
-        if name not in wanted or (full and wanted[name].products.ndim == 1):
-            wanted[name] = Moments.empty(channels, full)
-    with load(write(graph, meta={}, preprocess={})) as model:
-        for done, sample in enumerate(data):
-            values = model.trace(sample)
-            for name, stats in (statistics or {}).items():
-                stats.see_values(values[name])
-            for name, moments in wanted.items():
-                pixels = values[name].reshape(-1, len(moments.sums))
-                picked = min(len(pixels), _PIXELS)
-                moments.see(pixels[np.arange(picked) * len(pixels) // picked])
-            if progress is not None:
-                progress("measure layer inputs", done + 1, len(data))
-    for moments in wanted.values():
-        moments.flush()
-    return wanted
 
 
 def coverage(graph: Graph, node: Node) -> NDArray[np.float64]:

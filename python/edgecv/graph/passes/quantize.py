@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node, Value
-from edgecv.quant.calibration import Progress
 from edgecv.quant.lookup import lookup_table
 from edgecv.quant.moments import Moments, coverage
 from edgecv.quant.parameters import (
@@ -24,6 +23,7 @@ from edgecv.quant.parameters import (
     quantize,
     reach,
 )
+from edgecv.quant.progress import Progress
 from edgecv.quant.ranges import Range
 from edgecv.quant.scales import choose_scales
 from edgecv.quant.weights import Layer, QuantOptions, lane_safe, plain

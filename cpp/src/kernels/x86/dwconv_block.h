@@ -48,6 +48,12 @@ struct BlockTask {
   int64_t out_step;
 };
 
+template <int kSize>
+inline void advance(BlockTask<kSize>& t, int64_t outputs, int64_t stride) {
+  for (auto& row : t.rows) row += outputs * stride;
+  t.out += outputs * t.out_step;
+}
+
 // A unit's sums in flight, two vectors an output: the channels that unpack_low_s16 and
 // unpack_high_s16 take.
 template <int kSize, int kStride, int kOutputs>
@@ -176,12 +182,11 @@ void store_blocks(const BlockTask<kSize>& t, const Clamp& clamp_in) {
   }
 }
 
-// `blocks` blocks of a row, from pointers `column` of `rows` on: all the channels of a work item.
+// The next `blocks` blocks of a row, all the channels of a work item.
 template <int kSize, int kStride, int kOutputs>
-void run_blocks(BlockTask<kSize> t, int64_t column, int64_t blocks, const Clamp& clamp) {
-  const int64_t unit_begin = t.unit_begin, unit_end = t.unit_end;
-  const int64_t group = max_of(kGroupUnits / (unit_end - unit_begin), 1);
-  unroll<kSize>([&](auto r) __attribute__((always_inline)) { t.rows[r] += column; });
+void run_blocks(BlockTask<kSize>& t, int64_t blocks, const Clamp& clamp) {
+  const int64_t unit_begin = t.unit_begin, unit_end = t.unit_end, units = unit_end - unit_begin;
+  const int64_t group = units > kGroupUnits / 2 ? 1 : kGroupUnits / units;
   for (; blocks > 0; blocks -= t.blocks) {
     t.blocks = min_of(group, blocks);
     for (int64_t u = unit_begin; u < unit_end; u += kGroupUnits) {
@@ -190,33 +195,41 @@ void run_blocks(BlockTask<kSize> t, int64_t column, int64_t blocks, const Clamp&
       sum_blocks<kSize, kStride, kOutputs>(t);
       store_blocks<kSize, kOutputs>(t, clamp);
     }
-    for (auto& row : t.rows) row += t.blocks * kOutputs * kStride;
-    t.out += t.blocks * kOutputs * t.out_step;
+    advance(t, t.blocks * kOutputs, kStride);
   }
+  t.unit_begin = unit_begin;
+  t.unit_end = unit_end;
 }
 
-// `count` outputs of a row, pointers from `column` on, as blocks of 7 and 4. What they do not fill
-// is a last block that repeats outputs, or, in a row shorter than a block, stores some alone.
+// How a row's outputs become blocks of 7 and 4. What they do not fill is a last block that repeats
+// outputs, or, in a row shorter than a block, stores some alone.
+struct RowSplit {
+  int64_t count, wide, narrow;
+  int64_t left, back;  // outputs of the last block: new, and repeated
+};
+
+inline RowSplit split_row(int64_t count) {
+  RowSplit s;
+  s.count = count;
+  s.wide = count / kWide;
+  while (s.wide > 0 && (count - s.wide * kWide) % kNarrow != 0) --s.wide;
+  if ((count - s.wide * kWide) % kNarrow != 0) s.wide = count / kWide;
+  s.narrow = (count - s.wide * kWide) / kNarrow;
+  s.left = count - s.wide * kWide - s.narrow * kNarrow;
+  s.back = min_of(count, kNarrow) - s.left;
+  return s;
+}
+
 template <int kSize, int kStride>
-void run_outputs(BlockTask<kSize> t, int64_t column, int64_t count, const Clamp& clamp) {
-  int64_t wide = count / kWide;
-  while (wide > 0 && (count - wide * kWide) % kNarrow != 0) --wide;
-  if ((count - wide * kWide) % kNarrow != 0) wide = count / kWide;
-  const int64_t narrow = (count - wide * kWide) / kNarrow;
+void run_outputs(BlockTask<kSize>& t, const RowSplit& s, const Clamp& clamp) {
   t.outputs = kWide;
-  run_blocks<kSize, kStride, kWide>(t, column, wide, clamp);
-  column += wide * kWide * kStride;
-  t.out += wide * kWide * t.out_step;
+  run_blocks<kSize, kStride, kWide>(t, s.wide, clamp);
   t.outputs = kNarrow;
-  run_blocks<kSize, kStride, kNarrow>(t, column, narrow, clamp);
-  column += narrow * kNarrow * kStride;
-  t.out += narrow * kNarrow * t.out_step;
-  const int64_t left = count - wide * kWide - narrow * kNarrow;
-  if (left == 0) return;
-  const int64_t back = min_of(count, kNarrow) - left;
-  t.outputs = left + back;
-  t.out -= back * t.out_step;
-  run_blocks<kSize, kStride, kNarrow>(t, column - back * kStride, 1, clamp);
+  run_blocks<kSize, kStride, kNarrow>(t, s.narrow, clamp);
+  if (s.left == 0) return;
+  advance(t, -s.back, kStride);
+  t.outputs = s.left + s.back;
+  run_blocks<kSize, kStride, kNarrow>(t, 1, clamp);
 }
 
 }  // namespace

@@ -127,11 +127,16 @@ struct RowPointers {
     }
   }
 
+  // Begins an image.
+  void start() {
+    for (int64_t& row : held) row = -1;
+  }
+
   // Row y of the image.
   const int8_t* const* get(const int8_t* image, int64_t y) {
     const ConvProblem& p = *problem;
     if (y < 0 || y >= p.in_h) return none;
-    const int64_t slot = y / p.dilation_h % kSize;
+    const int64_t slot = (p.dilation_h == 1 ? y : y / p.dilation_h) % kSize;
     if (held[slot] != y) {
       held[slot] = y;
       fill(slots[slot], image + y * p.in_w * p.in_stride, p.in_stride);
@@ -161,28 +166,34 @@ void run_row(const ConvProblem& p, const Operands& operands, int64_t begin, int6
   memset(outside, p.in_zero_point, static_cast<size_t>(p.in_c));
   pointers.outside = outside;
   pointers.fill(pointers.none, outside, 0);
-  int64_t image_held = -1;
+  RowSplit split = split_row(div_up(p.out_w, p.dilation_w));
+  int64_t oh = begin % p.out_h;
+  int64_t channels = begin / p.out_h % plan.channel_items;
+  int64_t n = begin / p.out_h / plan.channel_items;
+  pointers.start();
   for (int64_t item = begin; item < end; ++item) {
-    const int64_t oh = item % p.out_h;
-    const int64_t channels = item / p.out_h % plan.channel_items;
-    const int64_t n = item / p.out_h / plan.channel_items;
     const int8_t* image =
         static_cast<const int8_t*>(operands.in[0]) + n * p.in_h * p.in_w * p.in_stride;
-    if (n != image_held) {
-      for (int64_t& row : pointers.held) row = -1;
-      image_held = n;
-    }
+    const int8_t* const* rows[kSize];
     for (int64_t r = 0; r < kSize; ++r) {
-      t.rows[r] = pointers.get(image, oh * p.stride_h - p.pad_top + r * p.dilation_h);
+      rows[r] = pointers.get(image, oh * p.stride_h - p.pad_top + r * p.dilation_h);
     }
     t.unit_begin = channels * plan.item_units;
     t.unit_end = channels + 1 == plan.channel_items ? plan.units : t.unit_begin + plan.item_units;
     int8_t* out = static_cast<int8_t*>(operands.out) + (n * p.out_h + oh) * p.out_w * p.out_stride;
     for (int64_t phase = 0; phase < plan.phases; ++phase) {
-      const int64_t outputs = div_up(p.out_w - phase, p.dilation_w);
+      const int64_t outputs = p.dilation_w == 1 ? p.out_w : div_up(p.out_w - phase, p.dilation_w);
+      if (outputs != split.count) split = split_row(outputs);
+      for (int64_t r = 0; r < kSize; ++r) t.rows[r] = rows[r] + phase * plan.phase_columns;
       t.out = out + phase * p.out_stride;
-      run_outputs<kSize, kStride>(t, phase * plan.phase_columns, outputs, clamp);
+      run_outputs<kSize, kStride>(t, split, clamp);
     }
+    if (++oh < p.out_h) continue;
+    oh = 0;
+    if (++channels < plan.channel_items) continue;
+    channels = 0;
+    ++n;
+    pointers.start();
   }
 }
 

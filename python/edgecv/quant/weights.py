@@ -17,6 +17,7 @@ from edgecv.quant.parameters import (
     quantize_weights,
     scale_floor,
 )
+from edgecv.quant.refine import Refiner
 from edgecv.quant.rounding import Limits, Rounded, round_rows
 
 Floats = NDArray[np.float32]
@@ -24,6 +25,10 @@ PLAIN_GROUP = 1
 # A group is taken when the noise of its weights lies at most this many dB above that of plain
 # rounding to the same width (see sqnr_db); else the next smaller group, at last plain.
 MOST_LOSS_DB = 8.0
+# How much values of one channel move together, one pixel apart: their correlation at a distance of
+# d pixels is taken as this to the power of d.
+NEIGHBOURS = 0.7
+_SWEEPS = 4
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,15 @@ class Layer:
     input_range: int
     moments: Optional[Moments] = None
     coverage: Optional[NDArray[np.float64]] = None
+    dilation: Tuple[int, int] = (1, 1)
+
+    def tap_correlation(self) -> Floats:
+        """[taps, taps]: how much what two taps of the kernel read moves together."""
+        height, width = self.weights.shape[1:3] if self.weights.ndim == 4 else (1, 1)
+        y, x = np.divmod(np.arange(height * width), width)
+        distance = np.abs(y[:, None] - y) * self.dilation[0]
+        distance = distance + np.abs(x[:, None] - x) * self.dilation[1]
+        return np.asarray(NEIGHBOURS**distance, np.float32)
 
     @property
     def is_depthwise(self) -> bool:
@@ -85,10 +99,16 @@ def sqnr_db(layer: Layer, q: NDArray[np.int8], scale: Floats) -> float:
     off = layer.weights - q * scale.reshape(shape)
     per_group = len(q) // layer.groups
     channels = layer.weights.shape[-1]
-    if layer.moments is None or layer.is_depthwise:
-        h = 1.0 if layer.moments is None else _by_output(layer, layer.moments.variance())
-        noise = float((h * off.astype(np.float64) ** 2).sum())
-        power = float((h * layer.weights.astype(np.float64) ** 2).sum())
+    if layer.moments is None:
+        noise = float((off.astype(np.float64) ** 2).sum())
+        power = float((layer.weights.astype(np.float64) ** 2).sum())
+    elif layer.is_depthwise:
+        h = _by_output(layer, layer.moments.variance()).reshape(-1, 1)
+        taps = layer.tap_correlation()
+        for rows, is_noise in ((off, True), (layer.weights, False)):
+            flat = rows.reshape(len(q), -1).astype(np.float64)
+            energy = float((h * flat * (flat @ taps)).sum())
+            noise, power = (energy, power) if is_noise else (noise, energy)
     else:
         for index in range(layer.groups):
             part = slice(index * per_group, (index + 1) * per_group)
@@ -111,7 +131,7 @@ def lane_safe(layer: Layer, group: int, bits: int = 8) -> Choice:
     """
     nearest = plain(layer, bits)
     if layer.is_depthwise:
-        return _corrected(layer, nearest)
+        return _depthwise(layer, nearest, bits)
     for smaller in sorted((g for g in GROUPS if g <= group), reverse=True):
         found = _rounded(layer, smaller, bits)
         if found.sqnr_db >= nearest.sqnr_db - MOST_LOSS_DB:
@@ -155,8 +175,20 @@ def _importance(
     if joint:
         h = np.tile(h, taps)
         if covariance is not None:
-            covariance = np.kron(np.eye(taps, dtype=np.float32), covariance)
+            covariance = np.kron(layer.tap_correlation(), covariance)
     return h, covariance
+
+
+def _depthwise(layer: Layer, nearest: Choice, bits: int) -> Choice:
+    """Plain weights whose errors cancel over taps that see similar values."""
+    if layer.moments is None:
+        return nearest
+    scale, shape = nearest.weights.scale, layer.weights.shape
+    v = (layer.weights.reshape(shape[0], -1) / scale[:, None]).astype(np.float32)
+    q = nearest.weights.weights.reshape(shape[0], -1).astype(np.float32)
+    refiner = Refiner(v, q, layer.tap_correlation(), 2 ** (bits - 1) - 1, 0, [])
+    found = refiner.run(_SWEEPS).astype(np.int8).reshape(shape)
+    return _finish(layer, found, scale, PLAIN_GROUP)
 
 
 def _corrected(layer: Layer, choice: Choice) -> Choice:

@@ -51,8 +51,8 @@ def test_every_layer_keeps_its_group(group: int, tmp_path: Path) -> None:
             assert groups[name] == 1
         else:
             assert largest_lane_sum(w, groups[name]) <= lane_bound(255)
-    # The first layer, of 27 weights a channel, may take a smaller group.
-    assert sorted(kept)[2:] == [group] * 3
+    # Layers of few channels keep several counts of k, and may take a smaller group.
+    assert sorted(kept)[3:] == [group] * 2
     assert report.weights == "lane-safe"
     assert f"of {group}" in str(report)
     assert json.loads(report.to_json())["wanted_group"] == group

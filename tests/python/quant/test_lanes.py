@@ -216,6 +216,25 @@ def test_the_bias_takes_up_the_mean_error() -> None:
     assert np.abs(bias - one.bias - off).max() <= (X.scale * q.scale).max() * 0.51
 
 
+def test_depthwise_errors_cancel_where_taps_see_the_same() -> None:
+    """A smooth image: the sums over taps matter most."""
+    rng = np.random.default_rng(8)
+    w = rng.normal(size=(64, 3, 3, 1)).astype(np.float32)
+    moments = Moments.empty(64, False)
+    moments.see(rng.normal(size=(100, 64)).astype(np.float32))
+    moments.flush()
+    one = layer(w, 64, moments)
+
+    def off(q: np.ndarray, scale: np.ndarray) -> float:
+        return float((((w - q * scale[:, None, None, None]).sum(axis=(1, 2, 3))) ** 2).mean())
+
+    nearest, found = plain(one).weights, lane_safe(one, 4).weights
+    assert (found.scale == nearest.scale).all()
+    assert np.abs(found.weights.astype(int)).max() <= 127
+    assert off(found.weights, found.scale) < 0.25 * off(nearest.weights, nearest.scale)
+    assert lane_safe(one, 4).sqnr_db > plain(one).sqnr_db + 2
+
+
 def test_dead_channels_have_a_sane_scale() -> None:
     w = np.random.default_rng(0).normal(size=(4, 1, 1, 16))
     w[1] = 0

@@ -190,6 +190,7 @@ class QuantizePass:
         layer = Layer(
             weights, bias, int(node.attrs.get("groups", 1)), x, y, x.qmax - x.qmin,
             self._moments.get(origin), coverage(self._graph, node),
+            (node.attrs.get("dilation_h", 1), node.attrs.get("dilation_w", 1)),
         )  # fmt: skip
         bits = self._options.bits_of(node.name, layer.is_depthwise)
         if self._options.lane_safe:

@@ -60,7 +60,7 @@ double conv_cost(const void* problem) {
     }
     group += column * static_cast<double>(round_up(source.count, kDwords));
   }
-  const double ends = p.out_c * 0.08 + (plan.columns % kDwords != 0 ? 6.0 * p.groups : 0.0);
+  const double ends = p.out_c * 0.08 + (plan.columns % 8 != 0 ? 6.0 * p.groups : 0.0);
   const double copy = p.in_c * 0.012 * p.stride_h * p.stride_w;
   const double weights = static_cast<double>(p.out_c * source.values);
   const double from_memory = weights > (1 << 20) ? (weights - (1 << 20)) / 12 : 0;

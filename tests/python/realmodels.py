@@ -11,6 +11,7 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,16 +55,27 @@ def fp32_path(name: str) -> Path:
 
 @functools.lru_cache(maxsize=None)
 def int8_path(name: str) -> Path:
-    """The int8 `.ecv` file of a zoo model: minmax over the 64 calibration pictures.
+    """The int8 `.ecv` file of a zoo model, by default options on the 64 calibration pictures.
 
     They are cropped as the accuracy comparison crops them, so that every runtime in it sees the
     same pixels.
     """
-    path = folder() / f"{name}.ecv"
+    return _convert(name, folder() / f"{name}.ecv")
+
+
+@functools.lru_cache(maxsize=None)
+def plain_path(name: str) -> Path:
+    """The same with weights rounded to nearest and minmax ranges: what lane-safe weights are held
+    against.
+    """
+    return _convert(name, folder() / f"{name}-plain.ecv", weights="plain", method="minmax")
+
+
+def _convert(name: str, path: Path, **options: Any) -> Path:
     pictures = scores("calib64")
     preprocess = zoo.find_model(name).preprocess
     samples = (score_input(preprocess, crop) for crop in pictures.references())
-    convert(onnx_path(name), path, samples, preprocess=preprocess)
+    convert(onnx_path(name), path, samples, preprocess=preprocess, **options)
     return path
 
 

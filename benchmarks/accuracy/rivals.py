@@ -33,6 +33,7 @@ COLUMNS = (
     REFERENCE,
     "edgecv fp32",
     "edgecv int8",
+    "edgecv int8 plain",
     "ort int8 exact",
     "ort int8 default",
     "openvino int8",
@@ -42,15 +43,17 @@ SCORED = ("tux139", "natural108", "foolbox20")
 
 def score(
     logits: np.ndarray, reference: np.ndarray, accepted: tuple[tuple[int, ...], ...]
-) -> dict[str, int]:
-    """Count what a runtime got right on one set.
+) -> dict[str, float]:
+    """Count what a runtime got right on one set; ``error`` is the mean relative logit error.
 
     ``logits`` and ``reference`` are NxC; a flip is a picture whose correctness differs from the
     reference's ("broken": only the reference is right, "fixed": only this one is).
     """
     order = np.argsort(-logits, axis=1, kind="stable")[:, :5]
     top, wanted = order[:, 0], reference.argmax(axis=1)
+    off = np.linalg.norm(logits - reference, axis=1) / np.linalg.norm(reference, axis=1)
     result = {"n": len(logits), "agreement": int(np.count_nonzero(top == wanted))}
+    result["error"] = round(float(off.mean()), 4)
     if all(accepted):
         right = np.array([label in ids for label, ids in zip(top, accepted)])
         before = np.array([label in ids for label, ids in zip(wanted, accepted)])
@@ -109,7 +112,7 @@ def tables(result: dict[str, Any]) -> str:
                     cells.append(str(counts["agreement"]))
             lines.append(f"| {model} | " + " | ".join(cells) + " |")
         lines.append("")
-    fields = ("n", "top1", "top5", "agreement", "broken", "fixed")
+    fields = ("n", "top1", "top5", "agreement", "broken", "fixed", "error")
     lines += ["| model | runtime | set | " + " | ".join(fields) + " |"]
     lines += ["|---" * (len(fields) + 3) + "|"]
     for model, by_runtime in result.items():

@@ -1,8 +1,9 @@
 """Make files of the zoo's real models for comparisons: the same weights and calibration for all.
 
 For every zoo model: ``NAME.onnx`` from the zoo; ``NAME.qdq.onnx`` by onnxruntime.quantization
-(static QDQ, MinMax, per-channel s8 weights, u8 activations) on calib64; ``NAME.int8.ecv`` by
-edgecv (minmax) on the same arrays, and ``NAME.fp32.ecv``.
+(static QDQ, MinMax, per-channel s8 weights, u8 activations) on calib64; on the same arrays
+``NAME.int8.ecv`` by edgecv's defaults and ``NAME.plain.ecv`` with weights rounded to nearest and
+minmax ranges; and ``NAME.fp32.ecv``.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def _make_ecv(model: zoo.ZooModel, folder: Path, calibration: scoresets.ScoreSet
 
     source = folder / f"{model.name}.onnx"
     int8, fp32 = folder / f"{model.name}.int8.ecv", folder / f"{model.name}.fp32.ecv"
-    for path in (int8, fp32):
+    plain = folder / f"{model.name}.plain.ecv"
+    for path in (int8, plain, fp32):
         path.unlink(missing_ok=True)
     convert = getattr(edgecv, "convert", None)
     if not callable(convert):
@@ -95,8 +97,10 @@ def _make_ecv(model: zoo.ZooModel, folder: Path, calibration: scoresets.ScoreSet
     _say(f"converting {model.name} with edgecv")
     try:
         convert(str(source), str(fp32), preprocess=model.preprocess)
-        arrays = inputs(model, calibration)
-        convert(str(source), str(int8), arrays, preprocess=model.preprocess, method="minmax")
+        arrays = list(inputs(model, calibration))
+        convert(str(source), str(int8), arrays, preprocess=model.preprocess)
+        options = {"preprocess": model.preprocess, "weights": "plain", "method": "minmax"}
+        convert(str(source), str(plain), arrays, **options)
     except edgecv.Error as error:
         _say(f"SKIPPED: edgecv could not convert {model.name}: {error}")
 

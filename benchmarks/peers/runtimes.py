@@ -89,6 +89,7 @@ def _open_edgecv(path: Path, threads: int) -> Run:
 
 RUNTIMES = (
     Runtime("edgecv int8", ".int8.ecv", _open_edgecv),
+    Runtime("edgecv int8 plain", ".plain.ecv", _open_edgecv),
     Runtime("edgecv fp32", ".fp32.ecv", _open_edgecv),
     Runtime("ort int8 default", ".qdq.onnx", _open_ort),
     Runtime("ort int8 exact", ".qdq.onnx", _open_ort_exact),

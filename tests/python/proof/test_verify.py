@@ -39,10 +39,21 @@ def fp32(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def break_weight(data: bytes, name: str) -> bytes:
     """The file with one bit of one weight byte of the named op flipped, checksums right.
 
-    In an s8 weight bit 6, elsewhere the highest bit of a float's exponent. The weight is of the
-    channel with the largest multiplier: networks have dead channels, whose multiplier hides any
-    weight, and there nothing would come out wrong. An s8 weight must not become -128, which the
-    reader refuses.
+    In an s8 weight bit 6, elsewhere the highest bit of a float's exponent. An s8 weight is of one
+    of the three channels with the largest multipliers, the first in which something comes out
+    wrong: a dead channel's multiplier hides any weight, and so does a clamp that both values reach.
+    """
+    for rank in range(3):
+        broken = flip_weight(data, name, rank)
+        with edgecv.load(broken) as model:
+            if not model.verify().passed:
+                break
+    return broken
+
+
+def flip_weight(data: bytes, name: str, rank: int) -> bytes:
+    """One weight of the channel with the rank-th largest multiplier; an s8 weight must not become
+    -128, which the reader refuses.
     """
     file, model = File(data), read(data)
     index = next(i for i, op in enumerate(model.ops) if op.name == name)
@@ -53,7 +64,7 @@ def break_weight(data: bytes, name: str) -> bytes:
     if weights.dtype == np.int8:
         multiplier = model.tensors[file.operand(index, 3)].data
         assert multiplier is not None
-        at += int(multiplier.argmax()) * (weights.size // len(weights))
+        at += int(multiplier.argsort()[-1 - rank]) * (weights.size // len(weights))
         while blob[at] ^ 0x40 == 0x80:
             at += 1
     else:

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import realmodels
 from format.damage import File
+from numpy.typing import NDArray
 from proof import models
 
 import edgecv
 from edgecv.cli.main import main
+from edgecv.format.generator import generate
 from edgecv.format.reader import read
 from edgecv.format.schema import OPS
-from edgecv.format.to_graph import goldens_of
+from edgecv.format.to_graph import goldens_of, to_graph
+from edgecv.graph.interpret import interpret_node
 
 WEIGHTED = {OPS[name].code for name in ("Conv2d", "FullyConnected")}
 
@@ -73,6 +76,17 @@ def flip_weight(data: bytes, name: str, rank: int) -> bytes:
     broken = file.join()
     assert sum(a != b for a, b in zip(data, broken)) <= 1 + 2 * 4  # the weight and two checksums
     return broken
+
+
+def moving_channels(data: bytes, index: int) -> NDArray[np.bool_]:
+    """Whether a channel of an s8 op has values between its ends when the op runs alone."""
+    graph = to_graph(read(data))
+    node = graph.nodes[index]
+    x = graph.values[node.inputs[0]]
+    seed = next(golden.seed for golden in goldens_of(read(data)) if golden.kind == 1)
+    y = interpret_node(graph, node, {node.inputs[0]: generate(seed, x.dtype, x.shape)})
+    ends = node.attrs["lo"], node.attrs["hi"]
+    return np.asarray(((y > ends[0]) & (y < ends[1])).reshape(-1, y.shape[-1]).any(axis=0))
 
 
 def weighted_ops(data: bytes) -> list[str]:

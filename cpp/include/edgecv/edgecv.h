@@ -234,7 +234,7 @@ typedef struct edgecv_step_info {
   uint32_t op;
   uint32_t output;    /* tensor */
   const char* family; /* "conv_s8", ... */
-  const char* kernel; /* "dwconv_s8_3x3_c32__avx2", ... */
+  const char* kernel; /* "dwconv_s8_3x3_c16__avx2", ... */
   const char* isa;    /* of the kernel */
   uint64_t packed_bytes;
   uint64_t scratch_bytes; /* a thread */

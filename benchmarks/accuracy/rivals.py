@@ -21,21 +21,24 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "peers"))
 
-import models as peer_models
-import runtimes
+import about
+import models as zoo_models
+import peers
+import runners
 import scoresets
 
 import edgecv
+from edgecv import zoo
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REFERENCE = "ort fp32"
 COLUMNS = (
     REFERENCE,
-    "edgecv fp32",
-    "edgecv int8",
-    "edgecv int8 plain",
+    peers.OURS_FP32,
+    peers.OURS,
+    peers.PLAIN,
     "ort int8 exact",
-    "ort int8 default",
+    "ort int8",
     "openvino int8",
 )
 SCORED = ("tux139", "natural108", "foolbox20")
@@ -66,26 +69,37 @@ def score(
     return result
 
 
+def load_sets() -> list[scoresets.ScoreSet]:
+    """Return the sets that are scored, fetching what the cache lacks."""
+    return [scoresets.load(name, lambda text: print(text, file=sys.stderr)) for name in SCORED]
+
+
+def logits_of(
+    peer: peers.Peer, path: Path, model: zoo.ZooModel, score_set: scoresets.ScoreSet
+) -> np.ndarray:
+    """Run a model file on every picture of a set: the logits, NxC."""
+    feed = runners.open_runner(peer.runtime, peer.setting, str(path), 1)
+    return np.concatenate([feed(x)()[0].copy() for x in zoo_models.inputs(model, score_set)])
+
+
 def measure(folder: Path) -> dict[str, Any]:
     """Run every model in every runtime on every set: model -> runtime -> set -> counts."""
-    sets = [scoresets.load(name, lambda text: print(text, file=sys.stderr)) for name in SCORED]
+    sets = load_sets()
     result: dict[str, Any] = {}
-    for model in peer_models.make_models(folder):
+    for model in zoo_models.make_models(folder):
         references: dict[str, np.ndarray] = {}
-        for name in COLUMNS:
-            runtime = runtimes.find_runtime(name)
-            if not (folder / (model.name + runtime.suffix)).is_file():
-                print(f"SKIPPED: {model.name} in {name}: no model file", file=sys.stderr)
+        rows = result.setdefault(model.name, {})
+        for peer in (peers.find(name) for name in COLUMNS):
+            files = peer.find_files(folder, model.name)
+            if files is None:
+                print(f"SKIPPED: {model.name} in {peer.name}: no model file", file=sys.stderr)
                 continue
-            run = runtime.open(folder, model.name)
+            counts = rows.setdefault(peer.name, {})
             for score_set in sets:
-                rows = [run(x).copy() for x in peer_models.inputs(model, score_set)]
-                logits = np.concatenate(rows)
+                logits = logits_of(peer, files[0], model, score_set)
                 reference = references.setdefault(score_set.name, logits)
-                counts = score(logits, reference, score_set.accepted)
-                by_runtime = result.setdefault(model.name, {}).setdefault(name, {})
-                by_runtime[score_set.name] = counts
-            print(f"{model.name} {name}: {result[model.name][name]}", file=sys.stderr)
+                counts[score_set.name] = score(logits, reference, score_set.accepted)
+            print(f"{model.name} {peer.name}: {counts}", file=sys.stderr)
     return result
 
 
@@ -134,15 +148,15 @@ def main() -> int:
     except edgecv.Error as error:
         print(f"rivals.py: {error}", file=sys.stderr)
         return 2
-    about = {"machine": runtimes.machine(), "versions": runtimes.versions()}
+    facts = {"machine": about.machine(), "versions": about.versions()}
     text = "".join(
         f"{key}: {', '.join(f'{k} {v}' for k, v in value.items())}\n\n"
-        for key, value in about.items()
+        for key, value in facts.items()
     )
     text += tables(result)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "accuracy.md").write_text(text, encoding="utf-8")
-    record = json.dumps({**about, "result": result}, indent=1) + "\n"
+    record = json.dumps({**facts, "result": result}, indent=1) + "\n"
     (arguments.out / "accuracy.json").write_text(record, encoding="utf-8")
     print(text)
     return 0

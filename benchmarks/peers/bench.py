@@ -23,12 +23,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import about
 import check
 import measure
 import networks
 import peers
 import report
-import runtimes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -83,11 +83,11 @@ def choose_cpus(pin: str | None, threads: int) -> str:
     return ",".join(map(str, allowed[-threads:]))
 
 
-def about(setup: measure.Setup, load: float) -> dict[str, Any]:
+def facts_of(setup: measure.Setup, load: float) -> dict[str, Any]:
     """Return what a result has to name: machine, versions, load."""
     return {
-        "machine": runtimes.machine(),
-        "versions": runtimes.versions(),
+        "machine": about.machine(),
+        "versions": about.versions(),
         "time": time.strftime("%Y-%m-%d %H:%M"),
         "cpus": setup.cpus,
         "load_before": load,
@@ -96,7 +96,7 @@ def about(setup: measure.Setup, load: float) -> dict[str, Any]:
 
 
 def heading(facts: dict[str, Any]) -> str:
-    """Return ``about`` as a line of text."""
+    """Return ``facts_of`` as a line of text."""
     machine = facts["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     load = f"load average {facts['load_before']:.1f} to {facts['load_after']:.1f}"
@@ -130,7 +130,7 @@ def run_latency(options: argparse.Namespace, setup: measure.Setup) -> None:
                 file=sys.stderr,
                 flush=True,
             )
-            facts = about(setup, load)
+            facts = facts_of(setup, load)
             record = {**facts, "threads": threads, "runs": options.rounds * options.runs}
             record.update(macs={model.name: model.macs for model in models}, result=rows)
             text = heading(facts) + report.latency_tables(rows, threads)
@@ -152,7 +152,7 @@ def run_cold(options: argparse.Namespace, setup: measure.Setup) -> None:
     for model in find_models(setup.models, options.models):
         result[model.name] = measure.cold(setup, chosen, model, options.repeats)
         text += report.cold_table(model.name, result[model.name]) + "\n"
-    facts = about(setup, load)
+    facts = facts_of(setup, load)
     text = heading(facts) + "\n" + text
     save(options.out, "cold", {**facts, "result": result}, text)
     print(text)

@@ -1,7 +1,7 @@
 """The peers: every runtime and precision that is compared, as data.
 
-A peer reads one or more files of a model from the models folder; ``{m}`` is the model's name and of
-alternatives the first that exists counts. ``runners.py`` holds the code that opens them.
+A peer reads one or more files of a model from the models folder; ``{m}`` is the model's name.
+``runners.py`` holds the code that opens them.
 """
 
 from __future__ import annotations
@@ -54,22 +54,16 @@ class Peer:
 
     def find_files(self, folder: Path, model: str) -> list[Path] | None:
         """Return the peer's files of a model, or None when one is missing."""
-        found = []
-        for alternatives in self.files:
-            paths = [folder / name.format(m=model) for name in alternatives.split("|")]
-            path = next((path for path in paths if path.is_file()), None)
-            if path is None:
-                return None
-            found.append(path)
-        return found
+        found = [folder / name.format(m=model) for name in self.files]
+        return found if all(path.is_file() for path in found) else None
 
 
-_QDQ = "{m}.qdq_u8s8.onnx|{m}.qdq.onnx"
+_QDQ = "{m}.qdq_u8s8.onnx"
 PEERS = (
-    Peer(OURS, "edgecv", "int8", ("{m}.ecv|{m}.int8.ecv",)),
+    Peer(OURS, "edgecv", "int8", ("{m}.ecv",)),
     Peer(PLAIN, "edgecv", "int8", ("{m}.plain.ecv",)),
     Peer(OURS_FP32, "edgecv", "fp32", ("{m}.fp32.ecv",)),
-    Peer(OURS_SSE41, "edgecv", "int8", ("{m}.ecv|{m}.int8.ecv",), setting="sse41"),
+    Peer(OURS_SSE41, "edgecv", "int8", ("{m}.ecv",), setting="sse41"),
     Peer("litert int8", "litert", "int8", ("{m}.int8.tflite",)),
     Peer("litert fp32", "litert", "fp32", ("{m}.tflite",)),
     Peer("ort int8", "ort", "int8", (_QDQ,), exact=False),

@@ -44,7 +44,7 @@ def main() -> None:
     x = None
     if runtime != "numpy":
         x = np.fromfile(picture, np.float32).reshape(1, 3, int(size), int(size))
-    run = runners.open_runner(runtime, setting, path, int(threads), x)
+    run = runners.open_runner(runtime, setting, path, int(threads))(x)
     loaded = time.monotonic()
     outputs = run()
     done = time.monotonic()

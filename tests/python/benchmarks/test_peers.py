@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks" / "peers"
-NAMES = ("bars", "peers", "report", "measure")
+NAMES = ("bars", "peers", "report", "measure", "runners")
 
 
 @pytest.fixture
@@ -89,6 +89,36 @@ def test_select(modules: dict[str, ModuleType]) -> None:
     assert peers.find("edgecv plain @old").ours
     with pytest.raises(SystemExit, match="no peer is meant"):
         peers.select("nothing")
+
+
+@pytest.mark.parametrize("name", ["edgecv fp32", "ort fp32"])
+def test_open_runner_runs_every_picture_it_is_fed(
+    modules: dict[str, ModuleType], tmp_path: Path, name: str
+) -> None:
+    from onnx import TensorProto, helper
+
+    import edgecv
+
+    port = [1, 3, 4, 4]
+    source = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Relu", ["x"], ["y"])],
+            "relu",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, port)],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, port)],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=10,
+    )
+    (tmp_path / "m.onnx").write_bytes(source.SerializeToString())
+    edgecv.convert(source, tmp_path / "m.fp32.ecv")
+    peer = modules["peers"].find(name)
+    assert peer.find_files(tmp_path, "other") is None
+    (path,) = peer.find_files(tmp_path, "m")
+    feed = modules["runners"].open_runner(peer.runtime, peer.setting, str(path), 1)
+    pictures = np.random.default_rng(1).standard_normal((2, *port)).astype(np.float32)
+    for x in pictures:
+        np.testing.assert_array_equal(feed(x)()[0], np.maximum(x, 0))
 
 
 def test_worker_runs_stops_and_goes_on(modules: dict[str, ModuleType], tmp_path: Path) -> None:

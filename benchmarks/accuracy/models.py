@@ -1,9 +1,9 @@
 """Make files of the zoo's real models for comparisons: the same weights and calibration for all.
 
-For every zoo model: ``NAME.onnx`` from the zoo; ``NAME.qdq.onnx`` by onnxruntime.quantization
-(static QDQ, MinMax, per-channel s8 weights, u8 activations) on calib64; on the same arrays
-``NAME.int8.ecv`` by edgecv's defaults and ``NAME.plain.ecv`` with weights rounded to nearest and
-minmax ranges; and ``NAME.fp32.ecv``.
+For every zoo model: ``NAME.onnx`` from the zoo; ``NAME.qdq_u8s8.onnx`` by
+onnxruntime.quantization (static QDQ, MinMax, per-channel s8 weights, u8 activations) on calib64; on
+the same arrays ``NAME.ecv`` by edgecv's defaults and ``NAME.plain.ecv`` with weights rounded to
+nearest and minmax ranges; and ``NAME.fp32.ecv``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "accuracy"))
-
 import scoresets
 
+import edgecv
 from edgecv import zoo
 
 
@@ -64,45 +62,51 @@ def make_qdq(source: Path, out: Path, arrays: Iterator[np.ndarray]) -> None:
 def make_models(folder: Path, keep_ecv: bool = False) -> list[zoo.ZooModel]:
     """Make what ``folder`` lacks and return the models.
 
-    The .ecv files are made every time, as edgecv changes, unless ``keep_ecv``; when the edgecv at
-    hand cannot convert, that is said on stderr and they are left out.
+    The .ecv files are made every time, as edgecv changes, unless ``keep_ecv``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     models = zoo.list_models()
     calibration = scoresets.load("calib64", _say)
     for model in models:
-        source, qdq = folder / f"{model.name}.onnx", folder / f"{model.name}.qdq.onnx"
-        if not source.is_file():
-            zoo.build(model.name, source, report=_say)
+        source, qdq = find_source(folder, model), folder / f"{model.name}.qdq_u8s8.onnx"
         if not qdq.is_file():
             _say(f"quantizing {model.name} with onnxruntime")
             make_qdq(source, qdq, inputs(model, calibration))
-        if not keep_ecv or not (folder / f"{model.name}.int8.ecv").is_file():
-            _make_ecv(model, folder, calibration)
+        for suffix, options in _VARIANTS.items():
+            path = folder / f"{model.name}.{suffix}"
+            if not keep_ecv or not path.is_file():
+                make_ecv(model, source, path, None if options is None else calibration, options)
     return models
 
 
-def _make_ecv(model: zoo.ZooModel, folder: Path, calibration: scoresets.ScoreSet) -> None:
-    import edgecv
-
+def find_source(folder: Path, model: zoo.ZooModel) -> Path:
+    """Return the model's onnx file in ``folder``, made when it is missing."""
     source = folder / f"{model.name}.onnx"
-    int8, fp32 = folder / f"{model.name}.int8.ecv", folder / f"{model.name}.fp32.ecv"
-    plain = folder / f"{model.name}.plain.ecv"
-    for path in (int8, plain, fp32):
-        path.unlink(missing_ok=True)
-    convert = getattr(edgecv, "convert", None)
-    if not callable(convert):
-        _say(f"SKIPPED: this edgecv cannot convert, so {model.name} has no .ecv files")
-        return
-    _say(f"converting {model.name} with edgecv")
-    try:
-        convert(str(source), str(fp32), preprocess=model.preprocess)
-        arrays = list(inputs(model, calibration))
-        convert(str(source), str(int8), arrays, preprocess=model.preprocess)
-        options = {"preprocess": model.preprocess, "weights": "plain", "method": "minmax"}
-        convert(str(source), str(plain), arrays, **options)
-    except edgecv.Error as error:
-        _say(f"SKIPPED: edgecv could not convert {model.name}: {error}")
+    if not source.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        zoo.build(model.name, source, report=_say)
+    return source
+
+
+# Suffix of the file -> options beside the calibration; None: no calibration, which gives fp32.
+_VARIANTS: dict[str, dict[str, Any] | None] = {
+    "ecv": {},
+    "plain.ecv": {"weights": "plain", "method": "minmax"},
+    "fp32.ecv": None,
+}
+
+
+def make_ecv(
+    model: zoo.ZooModel,
+    source: Path,
+    path: Path,
+    calibration: scoresets.ScoreSet | None,
+    options: dict[str, Any] | None = None,
+) -> None:
+    """Convert a model's onnx file; without calibration pictures to fp32."""
+    path.unlink(missing_ok=True)
+    _say(f"converting {path.name}")
+    arrays = None if calibration is None else inputs(model, calibration)
+    edgecv.convert(str(source), str(path), arrays, preprocess=model.preprocess, **options or {})
 
 
 def _say(text: str) -> None:

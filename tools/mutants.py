@@ -48,14 +48,14 @@ MUTANTS: Tuple[Mutant, ...] = (
     ),
     Mutant(  # rows with one element beyond the last vector lose it
         "tail",
-        "cpp/src/kernels/x86/binary.h",
+        "cpp/src/kernels/simd/binary.h",
         "if (i == count) return;",
         "if (i + 1 >= count) return;",
         "kernels/rows_test",
     ),
     Mutant(  # taken from taps outside the image too
         "zero point",
-        "cpp/src/kernels/x86/pool.h",
+        "cpp/src/kernels/simd/pool.h",
         "static_cast<int32_t>(w.rows * w.columns * p.in_zero_point)",
         "static_cast<int32_t>(p.kernel_h * p.kernel_w * p.in_zero_point)",
         "kernels/rows_test",

@@ -1,6 +1,6 @@
 #include "kernels/avx2/simd.h"
 // The vocabulary above comes before the code written in it.
-#include "kernels/x86/dwconv.h"
+#include "kernels/simd/dwconv.h"
 
 namespace edgecv::kernels::avx2 {
 

@@ -1,6 +1,6 @@
 #include "kernels/avx2/simd.h"
 // The vocabulary above comes before the code written in it.
-#include "kernels/x86/layer_norm.h"
+#include "kernels/simd/layer_norm.h"
 
 namespace edgecv::kernels::avx2 {
 

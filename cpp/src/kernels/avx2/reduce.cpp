@@ -1,6 +1,6 @@
 #include "kernels/avx2/simd.h"
 // The vocabulary above comes before the code written in it.
-#include "kernels/x86/reduce.h"
+#include "kernels/simd/reduce.h"
 
 namespace edgecv::kernels::avx2 {
 

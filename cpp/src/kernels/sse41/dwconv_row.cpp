@@ -1,6 +1,6 @@
 #include "kernels/sse41/simd.h"
 // The vocabulary above comes before the code written in it.
-#include "kernels/x86/dwconv_row.h"
+#include "kernels/simd/dwconv_row.h"
 
 namespace edgecv::kernels::sse41 {
 

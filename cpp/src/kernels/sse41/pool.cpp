@@ -1,6 +1,6 @@
 #include "kernels/sse41/simd.h"
 // The vocabulary above comes before the code written in it.
-#include "kernels/x86/pool.h"
+#include "kernels/simd/pool.h"
 
 namespace edgecv::kernels::sse41 {
 

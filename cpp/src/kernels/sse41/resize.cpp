@@ -1,6 +1,6 @@
 #include "kernels/sse41/simd.h"
 // The vocabulary above comes before the code written in it.
-#include "kernels/x86/resize.h"
+#include "kernels/simd/resize.h"
 
 namespace edgecv::kernels::sse41 {
 

@@ -1,47 +1,15 @@
-// What vec128.h and vec256.h share: helpers on bytes, counts and single 128-bit registers.
+// What vec128.h and vec256.h share: words on single 128-bit registers (V128).
 #ifndef EDGECV_KERNELS_X86_VEC_COMMON_H_
 #define EDGECV_KERNELS_X86_VEC_COMMON_H_
 
 #include <immintrin.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 
-#include "kernels/kernel.h"
-
-#ifndef EDGECV_ISA
-#error "include the instruction set's simd.h first"
-#endif
-#define EDGECV_ISA_STRING_OF(name) #name
-#define EDGECV_ISA_STRING(name) EDGECV_ISA_STRING_OF(name)
-// The folder's name as a string literal: joins a kernel's printed name.
-#define EDGECV_ISA_NAME EDGECV_ISA_STRING(EDGECV_ISA)
-
-#define EDGECV_INLINE inline __attribute__((always_inline))
+#include "kernels/simd/common.h"
 
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-// unroll<n>(f) calls f(Index<0>()) ... f(Index<n - 1>()). Register tiles are arrays indexed by such
-// constants only: one index that is still a variable when the compiler splits arrays into registers
-// leaves the whole tile in memory.
-template <int kValue>
-struct Index {
-  EDGECV_INLINE constexpr operator int() const { return kValue; }
-};
-
-template <int kCount, typename Function>
-EDGECV_INLINE void unroll(const Function& f) {
-  if constexpr (kCount > 0) {
-    unroll<kCount - 1>(f);
-    f(Index<kCount - 1>());
-  }
-}
-
-inline int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
-inline int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
+using V128 = __m128i;
 
 inline __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 inline __m128i load64(const void* p) { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
@@ -49,11 +17,6 @@ inline void store128(void* p, __m128i v) { _mm_storeu_si128(static_cast<__m128i*
 inline void store64(void* p, __m128i v) { _mm_storel_epi64(static_cast<__m128i*>(p), v); }
 inline void store_high64(void* p, __m128i v) {
   _mm_storeh_pi(static_cast<__m64*>(p), _mm_castsi128_ps(v));
-}
-inline int32_t load_s32(const void* p) {
-  int32_t v;
-  memcpy(&v, p, sizeof v);
-  return v;
 }
 inline __m128i load32(const void* p) { return _mm_cvtsi32_si128(load_s32(p)); }
 inline void store32(void* p, __m128i v) {
@@ -74,9 +37,40 @@ inline void store_tail(void* p, __m128i v, int64_t count) {
   memcpy(p, bytes, static_cast<size_t>(count));
 }
 
-inline void fill_words(int16_t* out, int16_t value, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) out[i] = value;
+// Bytes of 128-bit registers in memory order, whatever the width of Vec.
+inline V128 set128_s8(int32_t v) { return _mm_set1_epi8(static_cast<int8_t>(v)); }
+inline V128 xor128(V128 a, V128 b) { return _mm_xor_si128(a, b); }
+inline V128 min128_s8(V128 a, V128 b) { return _mm_min_epi8(a, b); }
+inline V128 max128_s8(V128 a, V128 b) { return _mm_max_epi8(a, b); }
+// Element i of a next to element i of b, of the lower (upper) 8 bytes.
+EDGECV_INLINE V128 zip_low_8(V128 a, V128 b) { return _mm_unpacklo_epi8(a, b); }
+EDGECV_INLINE V128 zip_high_8(V128 a, V128 b) { return _mm_unpackhi_epi8(a, b); }
+EDGECV_INLINE V128 zip_low_16(V128 a, V128 b) { return _mm_unpacklo_epi16(a, b); }
+EDGECV_INLINE V128 zip_high_16(V128 a, V128 b) { return _mm_unpackhi_epi16(a, b); }
+EDGECV_INLINE V128 zip_low_32(V128 a, V128 b) { return _mm_unpacklo_epi32(a, b); }
+EDGECV_INLINE V128 zip_high_32(V128 a, V128 b) { return _mm_unpackhi_epi32(a, b); }
+EDGECV_INLINE V128 zip_low_64(V128 a, V128 b) { return _mm_unpacklo_epi64(a, b); }
+EDGECV_INLINE V128 zip_high_64(V128 a, V128 b) { return _mm_unpackhi_epi64(a, b); }
+// Byte index[i] & 15 of v, or 0 where index[i] is negative.
+inline V128 shuffle128(V128 v, V128 index) { return _mm_shuffle_epi8(v, index); }
+template <int kDword>
+EDGECV_INLINE int32_t dword128(V128 v) {
+  return _mm_extract_epi32(v, kDword);
 }
+// All bytes: the largest of v's. s8 xor 127 is an order of u8 the other way round.
+EDGECV_INLINE V128 spread_largest(V128 v) {
+  const V128 flip = set128_s8(127);
+  const V128 u = _mm_xor_si128(v, flip);
+  const V128 least = _mm_minpos_epu16(_mm_min_epu8(u, _mm_srli_epi16(u, 8)));
+  return _mm_xor_si128(_mm_shuffle_epi8(least, _mm_setzero_si128()), flip);
+}
+// Where the first byte of that value is, or -1.
+EDGECV_INLINE int32_t find_byte(V128 v, V128 value) {
+  const int32_t mask = _mm_movemask_epi8(_mm_cmpeq_epi8(v, value));
+  return mask == 0 ? -1 : __builtin_ctz(static_cast<uint32_t>(mask));
+}
+
+inline float sqrt_f32(float v) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(v))); }
 
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA

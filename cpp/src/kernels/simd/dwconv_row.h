@@ -3,10 +3,10 @@
 //
 // Pixels are read through arrays of pointers, one array an input row. A column or row outside the
 // image points to a pixel of zero_point, so the loops know no borders.
-#ifndef EDGECV_KERNELS_X86_DWCONV_ROW_H_
-#define EDGECV_KERNELS_X86_DWCONV_ROW_H_
+#ifndef EDGECV_KERNELS_SIMD_DWCONV_ROW_H_
+#define EDGECV_KERNELS_SIMD_DWCONV_ROW_H_
 
-#include "kernels/x86/dwconv_block.h"
+#include "kernels/simd/dwconv_block.h"
 
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
@@ -212,4 +212,4 @@ int row_run(const void* problem, const Operands& operands, int64_t begin, int64_
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_DWCONV_ROW_H_
+#endif  // EDGECV_KERNELS_SIMD_DWCONV_ROW_H_

@@ -2,8 +2,8 @@
 // on both sides become one run of bytes, whatever their order. What is left is copied run by run,
 // or, when single bytes (or dwords) change between two layouts (NCHW <-> NHWC), as transposed tiles
 // that read and write whole vectors.
-#ifndef EDGECV_KERNELS_X86_MOVE_H_
-#define EDGECV_KERNELS_X86_MOVE_H_
+#ifndef EDGECV_KERNELS_SIMD_MOVE_H_
+#define EDGECV_KERNELS_SIMD_MOVE_H_
 
 #include "kernels/move.h"
 
@@ -154,7 +154,7 @@ void copy_runs(uint8_t* out, int64_t out_step, const uint8_t* in, int64_t in_ste
   }
   for (int64_t i = 0; i < count; ++i, out += out_step, in += in_step) {
     if (bytes >= 16 && bytes <= 32) {  // two overlapping vectors instead of a call
-      const __m128i first = load128(in), last = load128(in + bytes - 16);
+      const V128 first = load128(in), last = load128(in + bytes - 16);
       store128(out, first);
       store128(out + bytes - 16, last);
     } else {
@@ -164,12 +164,12 @@ void copy_runs(uint8_t* out, int64_t out_step, const uint8_t* in, int64_t in_ste
 }
 
 // y[c][r] = x[r][c] for a tile of 16 x 16 bytes: four rounds of interleaving row i with row i + 8.
-EDGECV_INLINE void transpose_tile(__m128i (&x)[16]) {
+EDGECV_INLINE void transpose_tile(V128 (&x)[16]) {
   unroll<4>([&](auto) __attribute__((always_inline)) {
-    __m128i y[16];
+    V128 y[16];
     unroll<8>([&](auto i) __attribute__((always_inline)) {
-      y[2 * i] = _mm_unpacklo_epi8(x[i], x[i + 8]);
-      y[2 * i + 1] = _mm_unpackhi_epi8(x[i], x[i + 8]);
+      y[2 * i] = zip_low_8(x[i], x[i + 8]);
+      y[2 * i + 1] = zip_high_8(x[i], x[i + 8]);
     });
     unroll<16>([&](auto i) __attribute__((always_inline)) { x[i] = y[i]; });
   });
@@ -178,7 +178,7 @@ EDGECV_INLINE void transpose_tile(__m128i (&x)[16]) {
 // `columns` positions adjacent in the input by `rows` adjacent in the output.
 void transpose_block(uint8_t* out, int64_t out_step, const uint8_t* in, int64_t in_step,
                      int64_t columns, int64_t rows) {
-  __m128i x[16];
+  V128 x[16];
   if (rows == kTile && columns == kTile) {
     unroll<16>([&](auto i) __attribute__((always_inline)) { x[i] = load128(in + i * in_step); });
     transpose_tile(x);
@@ -186,31 +186,33 @@ void transpose_block(uint8_t* out, int64_t out_step, const uint8_t* in, int64_t 
     return;
   }
   for (int64_t i = 0; i < kTile; ++i)
-    x[i] = i < rows ? load_tail(in + i * in_step, columns) : _mm_setzero_si128();
+    x[i] = i < rows ? load_tail(in + i * in_step, columns) : set128_s8(0);
   transpose_tile(x);
   for (int64_t i = 0; i < columns; ++i) store_tail(out + i * out_step, x[i], rows);
 }
 
 // Three planes to pixels of three bytes: 16 pixels a step. Returns how many were done.
 int64_t interleave3(uint8_t* out, const uint8_t* in, int64_t in_step, int64_t count) {
-  const __m128i drop_fourth = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+  alignas(16) static const int8_t kDropFourth[16] = {0,  1,  2,  4,  5,  6,  8,  9,
+                                                     10, 12, 13, 14, -1, -1, -1, -1};
+  const V128 drop_fourth = load128(kDropFourth);
   int64_t i = 0;
   for (; i + 16 <= count; i += 16, out += 48) {
-    const __m128i a = load128(in + i), b = load128(in + in_step + i),
-                  c = load128(in + 2 * in_step + i);
-    const __m128i ab0 = _mm_unpacklo_epi8(a, b), ab1 = _mm_unpackhi_epi8(a, b);
-    const __m128i cc0 = _mm_unpacklo_epi8(c, c), cc1 = _mm_unpackhi_epi8(c, c);
+    const V128 a = load128(in + i), b = load128(in + in_step + i),
+               c = load128(in + 2 * in_step + i);
+    const V128 ab0 = zip_low_8(a, b), ab1 = zip_high_8(a, b);
+    const V128 cc0 = zip_low_8(c, c), cc1 = zip_high_8(c, c);
     // Twelve bytes each, stored in order: each store's last four bytes are overwritten by the next
     // one.
-    const __m128i q[4] = {_mm_shuffle_epi8(_mm_unpacklo_epi16(ab0, cc0), drop_fourth),
-                          _mm_shuffle_epi8(_mm_unpackhi_epi16(ab0, cc0), drop_fourth),
-                          _mm_shuffle_epi8(_mm_unpacklo_epi16(ab1, cc1), drop_fourth),
-                          _mm_shuffle_epi8(_mm_unpackhi_epi16(ab1, cc1), drop_fourth)};
+    const V128 q[4] = {shuffle128(zip_low_16(ab0, cc0), drop_fourth),
+                       shuffle128(zip_high_16(ab0, cc0), drop_fourth),
+                       shuffle128(zip_low_16(ab1, cc1), drop_fourth),
+                       shuffle128(zip_high_16(ab1, cc1), drop_fourth)};
     store128(out, q[0]);
     store128(out + 12, q[1]);
     store128(out + 24, q[2]);
     store64(out + 36, q[3]);
-    const int32_t last = _mm_extract_epi32(q[3], 2);
+    const int32_t last = dword128<2>(q[3]);
     memcpy(out + 44, &last, sizeof last);
   }
   return i;
@@ -219,18 +221,18 @@ int64_t interleave3(uint8_t* out, const uint8_t* in, int64_t in_step, int64_t co
 // 16 columns of 2 or 4 input runs to one output run.
 template <int64_t kRows>
 EDGECV_INLINE void interleave16(uint8_t* out, const uint8_t* in, int64_t in_step) {
-  const __m128i a = load128(in), b = load128(in + in_step);
+  const V128 a = load128(in), b = load128(in + in_step);
   if constexpr (kRows == 2) {
-    store128(out, _mm_unpacklo_epi8(a, b));
-    store128(out + 16, _mm_unpackhi_epi8(a, b));
+    store128(out, zip_low_8(a, b));
+    store128(out + 16, zip_high_8(a, b));
   } else {
-    const __m128i c = load128(in + 2 * in_step), d = load128(in + 3 * in_step);
-    const __m128i ab0 = _mm_unpacklo_epi8(a, b), ab1 = _mm_unpackhi_epi8(a, b);
-    const __m128i cd0 = _mm_unpacklo_epi8(c, d), cd1 = _mm_unpackhi_epi8(c, d);
-    store128(out, _mm_unpacklo_epi16(ab0, cd0));
-    store128(out + 16, _mm_unpackhi_epi16(ab0, cd0));
-    store128(out + 32, _mm_unpacklo_epi16(ab1, cd1));
-    store128(out + 48, _mm_unpackhi_epi16(ab1, cd1));
+    const V128 c = load128(in + 2 * in_step), d = load128(in + 3 * in_step);
+    const V128 ab0 = zip_low_8(a, b), ab1 = zip_high_8(a, b);
+    const V128 cd0 = zip_low_8(c, d), cd1 = zip_high_8(c, d);
+    store128(out, zip_low_16(ab0, cd0));
+    store128(out + 16, zip_high_16(ab0, cd0));
+    store128(out + 32, zip_low_16(ab1, cd1));
+    store128(out + 48, zip_high_16(ab1, cd1));
   }
 }
 
@@ -258,27 +260,27 @@ void interleave_dwords(uint8_t* out, const uint8_t* in, int64_t in_step, int64_t
   int64_t done = 0;
   for (; done + 4 <= count; done += 4, out += 16 * kRows) {
     const uint8_t* at = in + 4 * done;
-    const __m128i a = load128(at), b = load128(at + in_step);
-    const __m128i ab0 = _mm_unpacklo_epi32(a, b), ab1 = _mm_unpackhi_epi32(a, b);
+    const V128 a = load128(at), b = load128(at + in_step);
+    const V128 ab0 = zip_low_32(a, b), ab1 = zip_high_32(a, b);
     if constexpr (kRows == 2) {
       store128(out, ab0);
       store128(out + 16, ab1);
     } else if constexpr (kRows == 3) {
       // Each store's last dword is overwritten by the next one.
-      const __m128i c = load128(at + 2 * in_step);
-      const __m128i cc0 = _mm_unpacklo_epi32(c, c), cc1 = _mm_unpackhi_epi32(c, c);
-      store128(out, _mm_unpacklo_epi64(ab0, cc0));
-      store128(out + 12, _mm_unpackhi_epi64(ab0, cc0));
-      store128(out + 24, _mm_unpacklo_epi64(ab1, cc1));
-      store64(out + 36, _mm_unpackhi_epi64(ab1, ab1));
+      const V128 c = load128(at + 2 * in_step);
+      const V128 cc0 = zip_low_32(c, c), cc1 = zip_high_32(c, c);
+      store128(out, zip_low_64(ab0, cc0));
+      store128(out + 12, zip_high_64(ab0, cc0));
+      store128(out + 24, zip_low_64(ab1, cc1));
+      store64(out + 36, zip_high_64(ab1, ab1));
       memcpy(out + 44, at + 2 * in_step + 12, 4);
     } else {
-      const __m128i c = load128(at + 2 * in_step), d = load128(at + 3 * in_step);
-      const __m128i cd0 = _mm_unpacklo_epi32(c, d), cd1 = _mm_unpackhi_epi32(c, d);
-      store128(out, _mm_unpacklo_epi64(ab0, cd0));
-      store128(out + 16, _mm_unpackhi_epi64(ab0, cd0));
-      store128(out + 32, _mm_unpacklo_epi64(ab1, cd1));
-      store128(out + 48, _mm_unpackhi_epi64(ab1, cd1));
+      const V128 c = load128(at + 2 * in_step), d = load128(at + 3 * in_step);
+      const V128 cd0 = zip_low_32(c, d), cd1 = zip_high_32(c, d);
+      store128(out, zip_low_64(ab0, cd0));
+      store128(out + 16, zip_high_64(ab0, cd0));
+      store128(out + 32, zip_low_64(ab1, cd1));
+      store128(out + 48, zip_high_64(ab1, cd1));
     }
   }
   for (; done < count; ++done) {
@@ -364,4 +366,4 @@ int move_run(const void* problem, const Operands& operands, int64_t begin, int64
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_MOVE_H_
+#endif  // EDGECV_KERNELS_SIMD_MOVE_H_

@@ -1,10 +1,10 @@
 // Resize s8, NHWC, kWords channels a step. A work item is an output row.
 //
-// With Q11 weights, pmaddwd makes a horizontal step (pairs p0, p1 times pairs 2048 - wx, wx) and
-// two pmulld the vertical one; |values| stay below 2^30. A pixel whose weights are both 0 (nearest
-// neighbour) is a copy.
-#ifndef EDGECV_KERNELS_X86_RESIZE_H_
-#define EDGECV_KERNELS_X86_RESIZE_H_
+// With Q11 weights, madd_s16 makes a horizontal step (pairs p0, p1 times pairs 2048 - wx, wx) and
+// two mul_low_s32 the vertical one; |values| stay below 2^30. A pixel whose weights are both 0
+// (nearest neighbour) is a copy.
+#ifndef EDGECV_KERNELS_SIMD_RESIZE_H_
+#define EDGECV_KERNELS_SIMD_RESIZE_H_
 
 #include "kernels/resize.h"
 
@@ -34,8 +34,7 @@ EDGECV_INLINE Vec blend(Vec top, Vec bottom, const Corners& k) {
 }
 
 // kWords channels.
-EDGECV_INLINE __m128i blend_half(__m128i p00, __m128i p01, __m128i p10, __m128i p11,
-                                 const Corners& k) {
+EDGECV_INLINE V128 blend_half(V128 p00, V128 p01, V128 p10, V128 p11, const Corners& k) {
   Vec top[2], bottom[2];
   interleave_s8_s16(p00, p01, &top[0], &top[1]);
   interleave_s8_s16(p10, p11, &bottom[0], &bottom[1]);
@@ -51,8 +50,8 @@ void resize_pixel(const Corners k, int64_t channels, int8_t* y) {
   }
   if (c < channels) {
     const int64_t left = channels - c;
-    const __m128i out = blend_half(load_tail(k.at[0] + c, left), load_tail(k.at[1] + c, left),
-                                   load_tail(k.at[2] + c, left), load_tail(k.at[3] + c, left), k);
+    const V128 out = blend_half(load_tail(k.at[0] + c, left), load_tail(k.at[1] + c, left),
+                                load_tail(k.at[2] + c, left), load_tail(k.at[3] + c, left), k);
     store_tail(y + c, out, left);
   }
 }
@@ -94,4 +93,4 @@ int resize_run(const void* problem, const Operands& operands, int64_t begin, int
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_RESIZE_H_
+#endif  // EDGECV_KERNELS_SIMD_RESIZE_H_

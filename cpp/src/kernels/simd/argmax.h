@@ -1,7 +1,7 @@
 // ArgMax s8 over rows of `reduce` values: the largest value first, then where it is first.
 // 128-bit vectors: rows are short (the classes of a pixel).
-#ifndef EDGECV_KERNELS_X86_ARGMAX_H_
-#define EDGECV_KERNELS_X86_ARGMAX_H_
+#ifndef EDGECV_KERNELS_SIMD_ARGMAX_H_
+#define EDGECV_KERNELS_SIMD_ARGMAX_H_
 
 #include "kernels/reduce.h"
 
@@ -17,29 +17,16 @@ int64_t argmax_items(const void* problem) {
   return div_up(p.outer, argmax_rows(p));
 }
 
-// All bytes: the largest of v's. s8 xor 127 is an order of u8 the other way round.
-EDGECV_INLINE __m128i spread_largest(__m128i v) {
-  const __m128i flip = _mm_set1_epi8(127);
-  const __m128i u = _mm_xor_si128(v, flip);
-  const __m128i least = _mm_minpos_epu16(_mm_min_epu8(u, _mm_srli_epi16(u, 8)));
-  return _mm_xor_si128(_mm_shuffle_epi8(least, _mm_setzero_si128()), flip);
-}
-
-EDGECV_INLINE int32_t find_byte(__m128i v, __m128i value) {
-  const int32_t mask = _mm_movemask_epi8(_mm_cmpeq_epi8(v, value));
-  return mask == 0 ? -1 : __builtin_ctz(static_cast<uint32_t>(mask));
-}
-
 int32_t argmax_row(const int8_t* x, int64_t n) {
   if (n < 16) {
     alignas(16) int8_t padded[16];  // the lowest value behind the row wins against nothing
     memset(padded, -128, sizeof(padded));
     memcpy(padded, x, static_cast<size_t>(n));
-    const __m128i v = load128(padded);
+    const V128 v = load128(padded);
     return find_byte(v, spread_largest(v));
   }
-  __m128i best = load128(x + n - 16);
-  for (int64_t i = 0; i + 16 <= n; i += 16) best = _mm_max_epi8(best, load128(x + i));
+  V128 best = load128(x + n - 16);
+  for (int64_t i = 0; i + 16 <= n; i += 16) best = max128_s8(best, load128(x + i));
   best = spread_largest(best);
   for (int64_t i = 0;; i = min_of(i + 16, n - 16)) {
     const int32_t at = find_byte(load128(x + i), best);
@@ -60,4 +47,4 @@ int argmax_run(const void* problem, const Operands& operands, int64_t begin, int
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_ARGMAX_H_
+#endif  // EDGECV_KERNELS_SIMD_ARGMAX_H_

@@ -1,6 +1,6 @@
 // Elementwise families of one operand: lookup, quantize, dequantize, prelu.
-#ifndef EDGECV_KERNELS_X86_UNARY_H_
-#define EDGECV_KERNELS_X86_UNARY_H_
+#ifndef EDGECV_KERNELS_SIMD_UNARY_H_
+#define EDGECV_KERNELS_SIMD_UNARY_H_
 
 #include "kernels/elementwise.h"
 
@@ -48,19 +48,19 @@ EDGECV_INLINE void for_spans(const UnaryProblem& p, const Operands& operands, in
   }
 }
 
-// A 256-entry table is 16 tables T0..T15 of 16 entries for pshufb, which gives 0 where bit 7 of
-// the index is set and else looks at 4 bits. The four tables of a quarter share one index: the
+// A 256-entry table is 16 tables T0..T15 of 16 entries for shuffle_bytes, which gives 0 where bit 7
+// of the index is set and else looks at 4 bits. The four tables of a quarter share one index: the
 // lower 6 bits, lowered by 16 from table to table, so that an entry of table j meets tables 0..j
 // (beyond, the index is negative); results are joined by xor and the tables stored as differences,
 // T[j] ^ T[j - 1]. Bits 6 and 7 then blend the quarters.
 struct LookupTables {
-  __m128i part[16];
+  V128 part[16];
 };
 
 void make_tables(const int8_t* table, LookupTables* tables) {
   for (int b = 0; b < 16; ++b) {
     tables->part[b] = load128(table + 16 * b);
-    if (b % 4 != 0) tables->part[b] = _mm_xor_si128(tables->part[b], load128(table + 16 * (b - 1)));
+    if (b % 4 != 0) tables->part[b] = xor128(tables->part[b], load128(table + 16 * (b - 1)));
   }
 }
 
@@ -200,4 +200,4 @@ int prelu_run(const void* problem, const Operands& operands, int64_t begin, int6
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_UNARY_H_
+#endif  // EDGECV_KERNELS_SIMD_UNARY_H_

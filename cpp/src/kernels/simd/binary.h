@@ -3,8 +3,8 @@
 // add and sub: two multiplies and one add in f32, as the contract orders them, never fused. mul:
 // the difference from the zero point has 9 bits, so products are taken as sums of two s16 products:
 // (a - za) * b' = a * b' + (-za) * b'.
-#ifndef EDGECV_KERNELS_X86_BINARY_H_
-#define EDGECV_KERNELS_X86_BINARY_H_
+#ifndef EDGECV_KERNELS_SIMD_BINARY_H_
+#define EDGECV_KERNELS_SIMD_BINARY_H_
 
 #include "kernels/elementwise.h"
 
@@ -221,4 +221,4 @@ int binary_run(const void* problem, const Operands& operands, int64_t begin, int
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_BINARY_H_
+#endif  // EDGECV_KERNELS_SIMD_BINARY_H_

@@ -11,8 +11,8 @@
 // 2. Requantization. A loop of its own because some 20 cycles of dependent conversions follow a
 //    sum: in one loop, waiting instructions would fill the schedulers and the next block's products
 //    could not start.
-#ifndef EDGECV_KERNELS_X86_DWCONV_BLOCK_H_
-#define EDGECV_KERNELS_X86_DWCONV_BLOCK_H_
+#ifndef EDGECV_KERNELS_SIMD_DWCONV_BLOCK_H_
+#define EDGECV_KERNELS_SIMD_DWCONV_BLOCK_H_
 
 #include "kernels/conv.h"
 
@@ -235,4 +235,4 @@ void run_outputs(BlockTask<kSize>& t, const RowSplit& s, const Clamp& clamp) {
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_DWCONV_BLOCK_H_
+#endif  // EDGECV_KERNELS_SIMD_DWCONV_BLOCK_H_

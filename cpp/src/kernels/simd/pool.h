@@ -1,7 +1,7 @@
 // Max and average pooling, s8, NHWC: kVecBytes channels of a pixel at a time. A work item is an
 // output row.
-#ifndef EDGECV_KERNELS_X86_POOL_H_
-#define EDGECV_KERNELS_X86_POOL_H_
+#ifndef EDGECV_KERNELS_SIMD_POOL_H_
+#define EDGECV_KERNELS_SIMD_POOL_H_
 
 #include "kernels/pool.h"
 
@@ -176,4 +176,4 @@ int pool_run(const void* problem, const Operands& operands, int64_t begin, int64
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_POOL_H_
+#endif  // EDGECV_KERNELS_SIMD_POOL_H_

@@ -1,7 +1,7 @@
 // Softmax s8 over rows of `reduce` values. A work item is a row. E[d] is gathered twice (sum, then
 // scale): keeping the gathered values would need scratch and saves little.
-#ifndef EDGECV_KERNELS_X86_SOFTMAX_H_
-#define EDGECV_KERNELS_X86_SOFTMAX_H_
+#ifndef EDGECV_KERNELS_SIMD_SOFTMAX_H_
+#define EDGECV_KERNELS_SIMD_SOFTMAX_H_
 
 #include "kernels/reduce.h"
 
@@ -27,7 +27,7 @@ int32_t largest(const int8_t* x, int64_t count) {
 }
 
 // E[top - x] of kDwords values.
-EDGECV_INLINE Vec gather_exp(const int32_t* table, Vec top, __m128i x) {
+EDGECV_INLINE Vec gather_exp(const int32_t* table, Vec top, V128 x) {
   return gather_s32(table, sub_s32(top, widen_s8_s32(x)));
 }
 
@@ -50,10 +50,8 @@ int softmax_run(const void* problem, const Operands& operands, int64_t begin, in
     const VecF scale = set1_f32(256.0f / static_cast<float>(sum));
     for (i = 0; i < n; i += kDwords) {
       const int64_t count = min_of(kDwords, n - i);
-      const __m128i bytes =
-          count == kDwords
-              ? load_quarter(x + i)
-              : _mm_min_epi8(load_tail(x + i, count), _mm_set1_epi8(static_cast<int8_t>(top)));
+      const V128 bytes = count == kDwords ? load_quarter(x + i)
+                                          : min128_s8(load_tail(x + i, count), set128_s8(top));
       const Vec q = scale_round(gather_exp(table, tops, bytes), scale);
       store_quarter(y + i, quantized_bytes(q, clamp), count);
     }
@@ -64,4 +62,4 @@ int softmax_run(const void* problem, const Operands& operands, int64_t begin, in
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_SOFTMAX_H_
+#endif  // EDGECV_KERNELS_SIMD_SOFTMAX_H_

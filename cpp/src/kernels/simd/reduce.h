@@ -2,10 +2,10 @@
 // W, inner = C.
 //
 // Bytes are summed exactly: inner positions side by side (s16 sums of some rows, then s32), or, for
-// inner == 1, biased to u8, by psadbw over the row. The bias and the zero point come off at the
+// inner == 1, biased to u8, by sad_u8 over the row. The bias and the zero point come off at the
 // end, modulo 2^32 like the contract's sum.
-#ifndef EDGECV_KERNELS_X86_REDUCE_H_
-#define EDGECV_KERNELS_X86_REDUCE_H_
+#ifndef EDGECV_KERNELS_SIMD_REDUCE_H_
+#define EDGECV_KERNELS_SIMD_REDUCE_H_
 
 #include "kernels/reduce.h"
 
@@ -62,7 +62,7 @@ void mean_columns(const MeanTask& task, int64_t first, int64_t count, const Clam
     const Vec q0 = scale_round(sub_s32(low[i], t.offset), t.multiplier);
     const Vec q1 = scale_round(sub_s32(high[i], t.offset), t.multiplier);
     const Vec words = pack_words(q0, q1, clamp);
-    const __m128i bytes = low_half(clamp_bytes(words, words, clamp));
+    const V128 bytes = low_half(clamp_bytes(words, words, clamp));
     int8_t* const y = t.y + first + i * kWords;
     if (kWhole) {
       store_half(y, bytes);
@@ -125,4 +125,4 @@ int mean_run(const void* problem, const Operands& operands, int64_t begin, int64
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_REDUCE_H_
+#endif  // EDGECV_KERNELS_SIMD_REDUCE_H_

@@ -2,7 +2,7 @@
 // NHWC, exact for every s8 activation and weight. Square kernels of odd size have rows of their
 // own.
 //
-// pmaddwd multiplies and adds two s16 pairs, so taps are taken two at a time: rows 2i and 2i + 1
+// madd_s16 multiplies and adds two s16 pairs, so taps are taken two at a time: rows 2i and 2i + 1
 // of the same column, and, when the kernel has an odd number of rows, two neighbouring columns of
 // the last row. 9 taps are 5 pairs, 25 are 13, the least there can be. An output row is made in
 // three phases for each block of kWords channels:
@@ -11,7 +11,7 @@
 // channels
 //    a vector. Columns and rows outside the image become zero_point here, so phase 2
 //    knows no borders, and a column is interleaved once for all the outputs that read it.
-// 2. Each output is a sum of pmaddwd(record, weights), kept as s32, four outputs at a time.
+// 2. Each output is a sum of madd_s16(record, weights), kept as s32, four outputs at a time.
 // 3. The sums are requantized, kWords channels of two pixels at a time.
 //
 // Phases 2 and 3 are loops of their own because some 40 cycles of dependent conversions follow a
@@ -21,8 +21,8 @@
 // A work item is a piece of an output row, of so many columns and channels that the input rows
 // under it fit L1 next to the records; items go down the image first, so that rows that consecutive
 // output rows share are still there.
-#ifndef EDGECV_KERNELS_X86_DWCONV_H_
-#define EDGECV_KERNELS_X86_DWCONV_H_
+#ifndef EDGECV_KERNELS_SIMD_DWCONV_H_
+#define EDGECV_KERNELS_SIMD_DWCONV_H_
 
 #include "kernels/conv.h"
 
@@ -76,11 +76,11 @@ struct RecordTask {
 };
 
 template <bool kWhole>
-inline __m128i load_channels(const int8_t* p, int64_t count) {
+inline V128 load_channels(const int8_t* p, int64_t count) {
   return kWhole ? load_half(p) : load_tail(p, count);
 }
 
-inline void store_pairs(const RecordTask& t, int64_t index, __m128i a, __m128i b) {
+inline void store_pairs(const RecordTask& t, int64_t index, V128 a, V128 b) {
   Vec low, high;
   interleave_s8_s16(a, b, &low, &high);
   store(t.out[0] + kWords * index, low);
@@ -90,7 +90,7 @@ inline void store_pairs(const RecordTask& t, int64_t index, __m128i a, __m128i b
 template <bool kWhole>
 void make_records(const RecordTask& t) {
   const ConvProblem& p = *t.problem;
-  const __m128i zero = _mm_set1_epi8(static_cast<int8_t>(p.in_zero_point));
+  const V128 zero = set128_s8(p.in_zero_point);
   alignas(16) int8_t zero_row[16];
   store128(zero_row, zero);
   // Columns [begin, end) of the records lie in the image.
@@ -328,4 +328,4 @@ int run_any(const void* problem, const Operands& operands, int64_t begin, int64_
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_DWCONV_H_
+#endif  // EDGECV_KERNELS_SIMD_DWCONV_H_

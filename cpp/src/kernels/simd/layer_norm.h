@@ -1,7 +1,7 @@
 // LayerNorm s8 over rows of `reduce` <= 65536 values. A work item is a row. Sums fit s32: |S| <=
 // 2^23, Q <= 2^30.
-#ifndef EDGECV_KERNELS_X86_LAYER_NORM_H_
-#define EDGECV_KERNELS_X86_LAYER_NORM_H_
+#ifndef EDGECV_KERNELS_SIMD_LAYER_NORM_H_
+#define EDGECV_KERNELS_SIMD_LAYER_NORM_H_
 
 #include "kernels/reduce.h"
 
@@ -48,7 +48,7 @@ int norm_run(const void* problem, const Operands& operands, int64_t begin, int64
     const RowSums s = sum_row(x, n);
     const int64_t variance = n * s.squares - s.sum * s.sum;
     const float spread = static_cast<float>(variance) + p.epsilon;
-    const float root = _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(spread)));
+    const float root = sqrt_f32(spread);
     const VecF r = set1_f32(1.0f / root);
     const Vec sum = set1_s32(static_cast<int32_t>(s.sum));
     for (int64_t i = 0; i < n; i += kDwords) {
@@ -69,4 +69,4 @@ int norm_run(const void* problem, const Operands& operands, int64_t begin, int64
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
 
-#endif  // EDGECV_KERNELS_X86_LAYER_NORM_H_
+#endif  // EDGECV_KERNELS_SIMD_LAYER_NORM_H_

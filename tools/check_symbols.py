@@ -6,6 +6,7 @@
    template function instantiated there could be the copy the linker keeps for everyone, and then an
    older CPU stops with SIGILL.
 2. The core archive refers to no allocating or throwing function; only base/allocator calls libc's.
+3. The shared library exports the functions of edgecv.h and nothing else.
 
 Exit code: 0 good, 1 a violation, 2 nothing to check.
 """
@@ -36,6 +37,7 @@ FORBIDDEN_CXX = re.compile(
     r"|^_Unwind_|^__gxx_personality|^_ZN?K?S[tabsiod]"
 )
 ALLOCATOR_OBJECTS = {"allocator.cpp.o"}
+HEADER = Path(__file__).resolve().parent.parent / "cpp" / "include" / "edgecv" / "edgecv.h"
 
 
 class Symbol(NamedTuple):
@@ -97,6 +99,26 @@ def check_core(archive: Path) -> list[str]:
     return problems
 
 
+def check_exports(library: Path, header: Path = HEADER) -> list[str]:
+    """Return where the exports of the shared library and the functions of the header differ."""
+    text = re.sub(r"/\*.*?\*/", "", header.read_text(encoding="utf-8"), flags=re.DOTALL)
+    documented = set(re.findall(r"EDGECV_API\s[^;]*?\b(edgecv_\w+)\s*\(", text))
+    output = subprocess.run(
+        ["nm", "-P", "-D", "--defined-only", str(library)],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    exported = {line.split()[0] for line in output.splitlines()}
+    return [
+        *(
+            f"{library}: exports {name}, which {header.name} does not declare"
+            for name in sorted(exported - documented)
+        ),
+        *(f"{library}: lacks {name} of {header.name}" for name in sorted(documented - exported)),
+    ]
+
+
 def main(arguments: list[str]) -> int:
     """Check every build folder named; one that was never built is passed over."""
     problems = []
@@ -108,6 +130,9 @@ def main(arguments: list[str]) -> int:
         checked += 1
         count, found = check_isa_objects(build)
         problems += found + check_core(archive)
+        library = build / "libedgecv.so"
+        if library.exists():
+            problems += check_exports(library)
         print(f"{build}: {count} ISA objects and the core archive checked")
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -60,7 +60,14 @@ typedef struct edgecv_error {
   char text[EDGECV_ERROR_TEXT]; /* one line, NUL-terminated */
 } edgecv_error;
 
-EDGECV_API const char* edgecv_version(void);                     /* "1.2.3" */
+/* The interface this header describes. A program compiled with it runs on a library whose
+ * edgecv_api_version() is the same or, from 1.0 on, above it with the same major number. */
+#define EDGECV_API_VERSION_MAJOR 0
+#define EDGECV_API_VERSION_MINOR 1
+#define EDGECV_API_VERSION (EDGECV_API_VERSION_MAJOR * 1000 + EDGECV_API_VERSION_MINOR)
+
+EDGECV_API int32_t edgecv_api_version(void); /* EDGECV_API_VERSION of the library */
+EDGECV_API const char* edgecv_version(void); /* "1.2.3" */
 EDGECV_API const char* edgecv_status_name(edgecv_status status); /* "ok", "invalid_argument", ... */
 
 /* ---- model
@@ -329,6 +336,9 @@ EDGECV_API edgecv_status edgecv_session_create(edgecv_model* model, edgecv_sessi
 EDGECV_API edgecv_status edgecv_session_create_traced(edgecv_model* model, edgecv_session** session,
                                                       edgecv_error* error);
 EDGECV_API void edgecv_session_destroy(edgecv_session* session); /* accepts NULL */
+/* The model of the session, alive as long as it is and not the caller's to destroy; NULL for NULL.
+ */
+EDGECV_API const edgecv_model* edgecv_session_model(const edgecv_session* session);
 
 /* Fills input `index` from `bytes` bytes of `dtype`. A float is quantized as docs/ops.md says
  * (EDGECV_STATUS_NAN_INPUT for a NaN); otherwise dtype must be the stored one. `data` needs the

@@ -91,6 +91,8 @@ Status give_port(const edgecv_model* handle, bool input, uint32_t index, edgecv_
 
 extern "C" {
 
+int32_t edgecv_api_version(void) { return EDGECV_API_VERSION; }
+
 const char* edgecv_version(void) { return EDGECV_VERSION; }
 
 const char* edgecv_status_name(edgecv_status status) {

@@ -48,6 +48,11 @@ void edgecv_session_destroy(edgecv_session* session) {
   if (session != nullptr) unwrap(session)->destroy();
 }
 
+const edgecv_model* edgecv_session_model(const edgecv_session* session) {
+  if (session == nullptr) return nullptr;
+  return reinterpret_cast<const edgecv_model*>(&unwrap(session)->model());
+}
+
 edgecv_status edgecv_session_set_input(edgecv_session* session, uint32_t index, const void* data,
                                        size_t bytes, edgecv_dtype dtype, edgecv_layout layout,
                                        edgecv_error* error) {

@@ -148,6 +148,43 @@ def test_check_symbols(
     assert (code, errors) == (0, "") if not says else (code == 1 and says in errors)
 
 
+@pytest.mark.system
+@pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        ("EDGECV_API int edgecv_one(void);\nEDGECV_API\n  void edgecv_two(int a);", ""),
+        ("EDGECV_API int edgecv_one(void); /* edgecv_two() */", "exports edgecv_two"),
+        (
+            "EDGECV_API int edgecv_one(void);\nEDGECV_API int edgecv_two(int);\n"
+            "EDGECV_API int edgecv_three(void);",
+            "lacks edgecv_three",
+        ),
+    ],
+)
+def test_check_symbols_of_the_shared_library(
+    tree: Path, need_program: Callable[[str, str], str], declared: str, says: str
+) -> None:
+    compiler = need_program("c++", "g++")
+    header = tree / "cpp" / "include" / "edgecv" / "edgecv.h"
+    header.parent.mkdir(parents=True, exist_ok=True)
+    header.write_text(f"#define EDGECV_API\n{declared}\n", encoding="utf-8")
+    build = tree / "build"
+    build.mkdir()
+    source = tree / "two.c"
+    source.write_text(
+        "int edgecv_one(void) { return 1; }\nvoid edgecv_two(int a) { (void)a; }\n"
+        "static int hidden(void) { return 2; }\nint (*edgecv_used(void))(void)"
+        ' __attribute__((visibility("hidden")));\n'
+        "int (*edgecv_used(void))(void) { return hidden; }\n",
+        encoding="utf-8",
+    )
+    command = [compiler, "-x", "c", "-shared", "-fPIC", str(source), "-o", "libedgecv.so"]
+    subprocess.run(command, cwd=build, check=True)
+    subprocess.run(["ar", "qc", "libedgecv_core.a"], cwd=build, check=True)
+    code, errors = run(tree, "check_symbols.py", "build")
+    assert (code, errors) == (0, "") if not says else (code == 1 and says in errors)
+
+
 def test_check_symbols_needs_a_build(tree: Path) -> None:
     code, errors = run(tree, "check_symbols.py", "build")
     assert code == 2

@@ -1,0 +1,48 @@
+# What the install tests share: paths, and commands that must succeed.
+cmake_minimum_required(VERSION 3.18)
+set(PREFIX ${WORK}/prefix)
+set(MODEL ${SOURCE}/tests/data/golden/convnet.ecv)
+set(PICTURE ${WORK}/picture.ppm)
+
+# run(<command>...): fails with the command's output; leaves it in `output`.
+function(run)
+  execute_process(COMMAND ${ARGV} RESULT_VARIABLE result OUTPUT_VARIABLE text ERROR_VARIABLE text)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${ARGV}\ngave ${result}:\n${text}")
+  endif()
+  set(output "${text}" PARENT_SCOPE)
+endfunction()
+
+# build(<source folder> <cache entries>...): a project of its own that sees the prefix alone.
+function(build folder)
+  get_filename_component(name ${folder} NAME)
+  set(binary ${WORK}/build-${name})
+  file(REMOVE_RECURSE ${binary})
+  set(flags "")
+  if(SANITIZE)
+    set(flags -DCMAKE_C_FLAGS=-fsanitize=${SANITIZE} -DCMAKE_CXX_FLAGS=-fsanitize=${SANITIZE})
+  endif()
+  if(TOOLCHAIN)
+    list(APPEND flags -DCMAKE_TOOLCHAIN_FILE=${TOOLCHAIN})
+  else()
+    list(APPEND flags -DCMAKE_C_COMPILER=${C_COMPILER} -DCMAKE_CXX_COMPILER=${CXX_COMPILER})
+  endif()
+  run(${CMAKE_COMMAND} -S ${folder} -B ${binary} -G ${GENERATOR} -DCMAKE_MAKE_PROGRAM=${MAKE_PROGRAM}
+    -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=${PREFIX} -DCMAKE_FIND_ROOT_PATH=${PREFIX} ${flags} ${ARGN})
+  run(${CMAKE_COMMAND} --build ${binary})
+  set(binary ${binary} PARENT_SCOPE)
+endfunction()
+
+# picture(): a 9 x 7 binary PPM whose bytes are printable.
+function(picture)
+  set(text "P6\n9 7\n255\n")
+  foreach(i RANGE 1 189)
+    math(EXPR code "33 + (${i} * ${i} * 31 + ${i}) % 90")
+    string(ASCII ${code} letter)
+    if(letter MATCHES "[]\\[;\\\\]")
+      set(letter "a")
+    endif()
+    string(APPEND text "${letter}")
+  endforeach()
+  file(WRITE ${PICTURE} "${text}")
+endfunction()

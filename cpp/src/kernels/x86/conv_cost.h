@@ -35,8 +35,7 @@ double conv_cost(const void* problem) {
   const double pixels = static_cast<double>(p.batch) * p.out_h * p.out_w;
   PanelSource source;
   source.values = int64_t{p.kernel_h} * p.kernel_w * plan.channels;
-  source.pair_segment_values = plan.pair_segment_values;
-  source.quad_segment_values = plan.quad_segment_values;
+  source.segment_values = plan.segment_values;
   source.zero_point = p.in_zero_point;
   source.in_lo = p.in_lo;
   source.in_hi = p.in_hi;

@@ -34,7 +34,7 @@ struct ConvPlan {
   int64_t columns;   // of the product: output channels of a group
   Panels panels;
   PanelShape shape;
-  int64_t pair_segment_values, quad_segment_values;
+  int64_t segment_values;
 
   // A flat chunk is a run of pixels of a 1x1 stride 1 convolution, else it is chunk_h x chunk_w
   // output pixels of one image, chunk_w being the whole width when chunk_h > 1.
@@ -95,15 +95,15 @@ inline void plan_panels(const ConvProblem& p, ConvPlan* plan) {
   plan->channels = p.in_c / p.groups;
   plan->columns = p.out_c / p.groups;
   const int64_t taps = int64_t{p.kernel_h} * p.kernel_w;
+  // The taps of a kernel row are one segment where they are adjacent, and lane sets of sum2 and
+  // sum4 go on across them: with few channels, a segment a tap would be weights of zero for the
+  // most.
   const bool rows = p.dilation_w == 1;
-  // Lane sets of sum2 and sum4 begin anew at each tap: in a row of taps they do when the channels
-  // are a multiple of their lengths. (Multiples of 8 that are none of 16 still allow sum2.)
-  const bool quad_rows = rows && plan->channels % 8 == 0;
-  plan->pair_segment_values = rows ? p.kernel_w * plan->channels : plan->channels;
-  plan->quad_segment_values = quad_rows ? p.kernel_w * plan->channels : plan->channels;
+  plan->segment_values = rows ? p.kernel_w * plan->channels : plan->channels;
+  const int64_t segments = rows ? p.kernel_h : taps;
   PanelShape& shape = plan->shape;
-  shape.pairs = {rows ? p.kernel_h : taps, div_up(plan->pair_segment_values, 2)};
-  shape.quads = {quad_rows ? p.kernel_h : taps, div_up(plan->quad_segment_values, 4)};
+  shape.pairs = {segments, div_up(plan->segment_values, 2)};
+  shape.quads = {segments, div_up(plan->segment_values, 4)};
   shape.wide = shape.pairs.units() * 4 * round_up(plan->columns, kDwords) <= kWideBytes;
   plan->panels = split_columns(plan->columns, shape.quads.units() <= kWideDepth ? 4 : 2);
   measure_panel(&shape, plan->panels.vectors);

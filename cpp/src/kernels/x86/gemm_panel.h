@@ -154,7 +154,7 @@ struct PanelSource {
   const float* multiplier;
   int64_t count;
   int64_t values;  // of a column
-  int64_t pair_segment_values, quad_segment_values;
+  int64_t segment_values;
   int32_t zero_point, in_lo, in_hi;
 };
 
@@ -164,8 +164,8 @@ inline Form choose_form(const PanelSource& source, const PanelShape& shape, int3
   for (int64_t c = 0; c < source.count; ++c) {
     s.totals = _mm_setzero_si128();
     const int8_t* w = source.weights + c * source.values;
-    for (int64_t i = 0; i < source.values; i += source.quad_segment_values)
-      add_lane_sums(w + i, source.quad_segment_values, &s);
+    for (int64_t i = 0; i < source.values; i += source.segment_values)
+      add_lane_sums(w + i, source.segment_values, &s);
     alignas(16) int32_t parts[4];
     store128(parts, s.totals);
     totals[c] = parts[0] + parts[1] + parts[2] + parts[3];
@@ -222,13 +222,13 @@ inline void pack_form(const PanelSource& source, const PanelShape& shape, Form f
     memcpy(out + kFormBytes + 4 * place, &bias, sizeof bias);
     memcpy(out + kFormBytes + 4 * (columns + place), &source.multiplier[c], sizeof(float));
     if (form != Form::kWiden) {
-      pack_column<4>(w, quad_depth(shape, form), source.quad_segment_values, columns,
+      pack_column<4>(w, quad_depth(shape, form), source.segment_values, columns,
                      weights + 4 * place);
     } else if (shape.wide) {
-      pack_column<2>(w, shape.pairs, source.pair_segment_values, columns,
+      pack_column<2>(w, shape.pairs, source.segment_values, columns,
                      reinterpret_cast<int16_t*>(weights) + 2 * place);
     } else {
-      pack_column<2>(w, shape.pairs, source.pair_segment_values, columns, weights + 2 * place);
+      pack_column<2>(w, shape.pairs, source.segment_values, columns, weights + 2 * place);
     }
   }
 }

@@ -22,9 +22,12 @@ from edgecv.quant.rounding import Limits, Rounded, round_rows
 
 Floats = NDArray[np.float32]
 PLAIN_GROUP = 1
-# A group is taken when the noise of its weights lies at most this many dB above that of plain
-# rounding to the same width (see sqnr_db); else the next smaller group, at last plain.
+# A group is taken when the noise of its weights (see sqnr_db) lies at most MOST_LOSS_DB above that
+# of plain rounding to the same width, or ENOUGH_DB below the signal: there it is no more than what
+# rounding the layer's output to 8 bits makes (38 dB for a normal distribution cut at 5.6 sigma).
+# Else the next smaller group, at last plain.
 MOST_LOSS_DB = 8.0
+ENOUGH_DB = 38.0
 # How much values of one channel move together, one pixel apart: their correlation at a distance of
 # d pixels is taken as this to the power of d.
 NEIGHBOURS = 0.7
@@ -127,14 +130,15 @@ def plain(layer: Layer, bits: int = 8) -> Choice:
 
 def lane_safe(layer: Layer, group: int, bits: int = 8) -> Choice:
     """Weights whose sums of ``group`` products are exact in 16 bits, or of a smaller group when
-    that costs more than MOST_LOSS_DB.
+    that costs too much (MOST_LOSS_DB, ENOUGH_DB).
     """
     nearest = plain(layer, bits)
     if layer.is_depthwise:
         return _depthwise(layer, nearest, bits)
+    wanted = min(nearest.sqnr_db - MOST_LOSS_DB, ENOUGH_DB)
     for smaller in sorted((g for g in GROUPS if g <= group), reverse=True):
         found = _rounded(layer, smaller, bits)
-        if found.sqnr_db >= nearest.sqnr_db - MOST_LOSS_DB:
+        if found.sqnr_db >= wanted:
             return found
     return _corrected(layer, nearest)
 

@@ -20,7 +20,7 @@ from edgecv.quant.lanes import (
 from edgecv.quant.moments import Moments
 from edgecv.quant.parameters import QuantParams
 from edgecv.quant.rounding import Limits, pull_back, round_rows
-from edgecv.quant.weights import Layer, lane_safe, plain
+from edgecv.quant.weights import ENOUGH_DB, MOST_LOSS_DB, Layer, lane_safe, plain
 
 X = QuantParams(float(np.float32(0.02)), -128)
 Y = QuantParams(float(np.float32(0.1)), 3)
@@ -183,6 +183,13 @@ def test_a_layer_that_would_lose_too_much_takes_a_smaller_group() -> None:
     # Scales finer than the nearest ones cannot help where even pairs are full.
     w[:] = rng.uniform(0.9, 1.0, w.shape)
     assert lane_safe(layer(w), 8).group == 2
+
+
+def test_a_layer_with_little_noise_keeps_its_group_whatever_plain_weights_have() -> None:
+    w = np.random.default_rng(0).uniform(-1, 1, (64, 1, 1, 256))
+    choice = lane_safe(layer(w), 4)
+    assert choice.group == 4
+    assert ENOUGH_DB <= choice.sqnr_db < plain(layer(w)).sqnr_db - MOST_LOSS_DB
 
 
 def test_known_inputs_lower_the_error_of_the_output() -> None:

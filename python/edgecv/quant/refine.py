@@ -8,7 +8,7 @@ layer move together, one column after the other.
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from typing import Any, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from edgecv.quant.lanes import Lanes
 
 Floats = NDArray[np.float32]
 _BLOCK = 32  # columns whose steps are decided before the others hear of them
+_CHUNK = 256  # columns that hear of them at a time, so that what they hear stays in cache
 
 
 class Refiner:
@@ -45,15 +46,18 @@ class Refiner:
     def run(self, sweeps: int) -> Floats:
         """The integers after that many passes over all columns, or fewer when nothing moves."""
         count = len(self._q)
-        for _ in range(sweeps):
+        for sweep in range(sweeps):
             moved = False
             for first in range(0, count, _BLOCK):
-                moved |= self._block(first, min(first + _BLOCK, count))
+                # Nothing reads the gradient of columns that the last pass has left behind.
+                heard = first + _BLOCK if sweep + 1 == sweeps else 0
+                moved |= self._block(first, min(first + _BLOCK, count), heard)
             if not moved:
                 break
         return np.ascontiguousarray(self._q.T)
 
-    def _block(self, first: int, last: int) -> bool:
+    def _block(self, first: int, last: int, heard: int) -> bool:
+        """Moves columns [first, last) and tells the gradient of columns from ``heard`` on."""
         local = self._gradient[first:last].copy()
         before = self._q[first:last].copy()
         for k in range(first, last):
@@ -61,47 +65,45 @@ class Refiner:
         change = self._q[first:last] - before
         if not change.any():
             return False
-        self._gradient -= self._c[:, first:last] @ change
+        for begin in range(heard, len(self._q), _CHUNK):
+            part = slice(begin, begin + _CHUNK)
+            self._gradient[part] -= self._c[part, first:last] @ change
         return True
 
     def _single(self, k: int, first: int, last: int, local: Floats) -> None:
         """Moves column k to where the error is least."""
         old = self._q[k]
-        new = np.rint(old + local[k - first] / self._diagonal[k])
-        low, high = np.full_like(old, -self._qmax), np.full_like(old, self._qmax)
+        positive = np.maximum(old, 0.0)
+        negative = positive - old
+        high: Any = self._qmax
+        low: Any = self._qmax
         for budget in self._budgets:
-            low, high = budget.range_of(k, old, low, high)
-        new = np.minimum(np.maximum(new, low), high)
+            lane = budget.lanes[k]
+            high = np.minimum(budget.room[lane] + positive, high)
+            low = np.minimum(budget.depth[lane] + negative, low)
+        new = local[k - first] / self._diagonal[k]
+        new += old
+        np.rint(new, out=new)
+        np.maximum(new, -low, out=new)
+        np.minimum(new, high, out=new)
         step = new - old
-        if step.any():
-            local -= self._c[k, first:last, None] * step
-            for budget in self._budgets:
-                budget.move(k, old, new)
-            self._q[k] = new
-
-
-_Two = Tuple[Floats, Floats]
+        if not np.count_nonzero(step):
+            return
+        local -= self._c[k, first:last, None] * step
+        positive -= np.maximum(new, 0.0)
+        for budget in self._budgets:
+            lane = budget.lanes[k]
+            budget.room[lane] += positive
+            budget.depth[lane] += positive + step
+        self._q[k] = new
 
 
 class _Budget:
-    """What the lane sets of one map still hold, [sets, rows] for each sign."""
+    """What the lane sets of one map may still grow by, [sets, rows] for each sign."""
 
     def __init__(self, q: Floats, lanes: Lanes, bound: int) -> None:
-        self._lanes, self._bound = lanes, np.float32(bound)
+        self.lanes = lanes.tolist()
         shape = (int(lanes.max()) + 1, q.shape[1])
-        self._positive, self._negative = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        np.add.at(self._positive, lanes, np.maximum(q, 0.0))
-        np.add.at(self._negative, lanes, np.maximum(-q, 0.0))
-
-    def range_of(self, k: int, old: Floats, low: Floats, high: Floats) -> _Two:
-        """[low, high] cut to what column k may be."""
-        lane = self._lanes[k]
-        room = self._bound - self._positive[lane] + np.maximum(old, 0.0)
-        depth = self._bound - self._negative[lane] + np.maximum(-old, 0.0)
-        return np.maximum(low, -depth), np.minimum(high, room)
-
-    def move(self, k: int, old: Floats, new: Floats) -> None:
-        """Column k changes in all rows."""
-        lane = self._lanes[k]
-        self._positive[lane] += np.maximum(new, 0.0) - np.maximum(old, 0.0)
-        self._negative[lane] += np.maximum(-new, 0.0) - np.maximum(-old, 0.0)
+        self.room, self.depth = np.full((2, *shape), np.float32(bound))
+        np.subtract.at(self.room, lanes, np.maximum(q, 0.0))
+        np.subtract.at(self.depth, lanes, np.maximum(-q, 0.0))

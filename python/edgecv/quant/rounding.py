@@ -52,10 +52,10 @@ def pull_back(v: Floats, q: Floats, h: Floats, bound: float) -> Floats:
     but for ties of the rounding.
     """
     real, weight = np.maximum(v, 0.0).astype(np.float64), h.astype(np.float64)
-    if (v <= q + 0.5).all():
-        level = _level(real, weight, bound)
-    else:
-        level = _capped_level(real, q, weight, bound)
+    level = _level(real, weight, bound)
+    capped = (v > q + 0.5).any(axis=1)
+    if capped.any():
+        level[capped] = _capped_level(real[capped], q[capped], weight[capped], level[capped], bound)
     p = np.minimum(np.floor(np.maximum(real - level[:, None] / weight, 0.0) + 1e-6), q)
     left = bound - p.sum(axis=1)
     gain = weight * (2.0 * (real - p) - 1.0)
@@ -73,9 +73,9 @@ def _level(v: Doubles, h: Doubles, bound: float) -> Doubles:
     return np.asarray(np.maximum(levels.max(axis=1), 0.0))
 
 
-def _capped_level(v: Doubles, q: Floats, h: Doubles, bound: float) -> Doubles:
-    """The same for min(max(v - t / h, 0), q), by bisection."""
-    low, high = np.zeros(len(v)), _level(v, h, bound)
+def _capped_level(v: Doubles, q: Floats, h: Doubles, high: Doubles, bound: float) -> Doubles:
+    """The same for min(max(v - t / h, 0), q), by bisection below ``high``, where that fits."""
+    low = np.zeros(len(v))
     for _ in range(48):
         middle = (low + high) / 2
         sums = np.minimum(np.maximum(v - middle[:, None] / h, 0.0), q).sum(axis=1)
@@ -114,9 +114,9 @@ class _Projection:
         padded = np.concatenate([q, np.zeros((len(q), 1), np.float32)], axis=1)
         magnitude = np.abs(padded)
         # Cheap first look: a set whose magnitudes fit holds the bound for either sign.
-        sums = magnitude[:, table[:, 0]]
+        sums = magnitude.take(table[:, 0], axis=1)
         for column in table.T[1:]:
-            sums += magnitude[:, column]
+            sums += magnitude.take(column, axis=1)
         row, lane = np.nonzero(sums > bound)
         if len(row) == 0:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 import onnx
@@ -13,7 +13,10 @@ from onnx import helper, numpy_helper
 from edgecv.graph.interpret import interpret, outputs_of
 from edgecv.graph.ir import Graph
 from edgecv.graph.passes import pipeline
+from edgecv.graph.passes.declutter.resolve_windows import resolve_windows
+from edgecv.graph.passes.declutter.upgrade_opset import upgrade_opset
 from edgecv.graph.passes.lower.lower_graph import lower_graph
+from edgecv.graph.passes.rewrite import Result
 from edgecv.graph.printer import parse, to_text
 from edgecv.graph.verify import verify
 from edgecv.onnx.exporter import export
@@ -158,3 +161,20 @@ def check(
 def ops(graph: Graph) -> list[str]:
     """The ops of a graph, in order."""
     return [node.op for node in graph.nodes]
+
+
+def conv(b: Builder, x: str, ins: int, outs: int, size: int = 3, **attrs: Any) -> str:
+    """A Conv with random weights and a bias."""
+    w = b.weights(outs, ins // attrs.get("group", 1), size, size)
+    name: str = b.op("Conv", x, w, b.weights(outs), **attrs)
+    return name
+
+
+def refusals(b: Builder, one: Callable[[Graph], Result], *outputs: str) -> str:
+    """What a pass says of a model that it leaves alone."""
+    graph = import_model(b.model(*outputs))
+    upgrade_opset(graph)
+    resolve_windows(graph)
+    result = one(graph)
+    assert not result.changed
+    return "; ".join(reason for _, reason in result.refusals)

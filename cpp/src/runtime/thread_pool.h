@@ -1,7 +1,12 @@
-// The one thread pool of the process. Workers start lazily, spin for at most 50 us between the
-// parallel steps of one run and sleep otherwise. One run at a time holds the pool; a run that finds
-// it taken works on its own thread alone. Nothing here allocates; workers block all signals and run
-// with the default floating-point environment.
+// The one thread pool of the process. Workers start lazily; they spin for at most 50 us after a
+// parallel step and sleep then. One run at a time holds the pool; a run that finds it taken works
+// on its own thread alone. Nothing here allocates; workers block all signals and run with the
+// default floating-point environment.
+//
+// Work is shared out in grains of items. Every thread has a share of neighbouring grains, the same
+// part of each step, so that what it reads is likely what it wrote; a thread that has done its
+// share takes from the end of another one's. So a CPU that is slow, or busy with something else,
+// holds nobody up, and a worker that gets no CPU at all is not waited for.
 #ifndef EDGECV_RUNTIME_THREAD_POOL_H_
 #define EDGECV_RUNTIME_THREAD_POOL_H_
 
@@ -16,13 +21,25 @@ constexpr int kMaxThreads = 64;  // of one run, the calling thread included
 int available_threads();
 
 // Lets the pool grow past the affinity mask (tests of 4 threads on 2 CPUs); 0 restores the mask.
-void set_thread_limit_for_tests(int limit);
+// `together`: a step begins when all its workers are there, so that they all take part.
+void set_thread_limit_for_tests(int limit, bool together = true);
 
 // Starts workers ahead of the first run; fewer when the system refuses more.
 void prepare_threads(int threads);
 
+// Items [0, items) in grains of `grain` neighbouring ones, the last one smaller.
+struct Split {
+  int64_t items;
+  int64_t grain;
+  // How many grains a thread takes at a time: one, in order, or half of what is left of its share,
+  // for work that costs something to start.
+  bool singly = false;
+  // Shares with fewer grains left are left to their thread.
+  uint32_t least = 1;
+};
+
 // What a run holds. `task(context, thread, begin, end)` is called with disjoint ranges that cover
-// [0, items), at most one call at a time for each thread in [0, threads()).
+// all items, at most one call at a time for each thread in [0, threads()).
 class ThreadLease {
  public:
   using Task = void (*)(void* context, int thread, int64_t begin, int64_t end);
@@ -34,6 +51,8 @@ class ThreadLease {
   ThreadLease& operator=(const ThreadLease&) = delete;
 
   int threads() const { return threads_; }
+  void parallel_for(const Split& split, Task task, void* context);
+  // In grains of a size that suits most work.
   void parallel_for(int64_t items, Task task, void* context);
 
  private:

@@ -21,12 +21,15 @@
 #endif
 
 using edgecv::runtime::kMaxThreads;
+using edgecv::runtime::Split;
 using edgecv::runtime::ThreadLease;
 
 namespace {
 
 struct Limit {  // more threads than the CPUs of a small machine
-  explicit Limit(int n) { edgecv::runtime::set_thread_limit_for_tests(n); }
+  explicit Limit(int n, bool together = true) {
+    edgecv::runtime::set_thread_limit_for_tests(n, together);
+  }
   ~Limit() { edgecv::runtime::set_thread_limit_for_tests(0); }
 };
 
@@ -55,10 +58,14 @@ bool rounds_to_nearest() {
   return up == 1.0f && down == -1.0f;
 }
 
-void check_every_item_once(int threads, size_t items) {
+void check_every_item_once(int threads, size_t items, const Split* split = nullptr) {
   Count count(items);
   ThreadLease lease(threads);
-  lease.parallel_for(static_cast<int64_t>(items), count_items, &count);
+  if (split == nullptr) {
+    lease.parallel_for(static_cast<int64_t>(items), count_items, &count);
+  } else {
+    lease.parallel_for(*split, count_items, &count);
+  }
   for (size_t i = 0; i < items; ++i) CHECK_EQ(count.seen[i].load(), 1);
   CHECK_EQ(count.clashes.load(), 0);
 }
@@ -66,11 +73,84 @@ void check_every_item_once(int threads, size_t items) {
 }  // namespace
 
 TEST(every_item_once) {
-  const Limit limit(4);
-  for (const int threads : {1, 2, 3, 4}) {
-    for (const size_t items : {1u, 2u, 3u, 7u, 16u, 17u, 1000u})
-      check_every_item_once(threads, items);
+  for (const bool together : {true, false}) {
+    const Limit limit(4, together);
+    for (const int threads : {1, 2, 3, 4}) {
+      for (const size_t items : {1u, 2u, 3u, 7u, 16u, 17u, 1000u})
+        check_every_item_once(threads, items);
+    }
   }
+}
+
+TEST(every_item_once_in_any_grains) {
+  edgecv_test::Random random;
+  for (int i = 0; i < edgecv_test::scaled(400); ++i) {
+    const Limit limit(4, random.integer(0, 1) != 0);
+    const int64_t items = random.integer(1, 200), grain = random.integer(1, 40);
+    const Split split = {items, grain, random.integer(0, 1) != 0,
+                         static_cast<uint32_t>(random.integer(1, 5))};
+    WITH_CONTEXT("items " + std::to_string(items) + ", grain " + std::to_string(grain) +
+                 ", singly " + std::to_string(split.singly) + ", least " +
+                 std::to_string(split.least));
+    check_every_item_once(static_cast<int>(random.integer(1, 4)), static_cast<size_t>(items),
+                          &split);
+  }
+}
+
+// Ranges begin and end where grains do; a thread that takes them singly goes on where it was until
+// its share is done.
+TEST(grains_stay_whole_and_in_order) {
+  struct Seen {
+    int64_t items, grain;
+    int64_t last[kMaxThreads];
+    std::atomic<int> torn{0}, large{0}, jumps{0};
+  };
+  const Limit limit(3);
+  ThreadLease lease(3);
+  REQUIRE_EQ(lease.threads(), 3);
+  for (int round = 0; round < 50; ++round) {
+    Seen seen;
+    seen.items = 100;
+    seen.grain = 7;
+    for (int64_t& last : seen.last) last = -1;
+    lease.parallel_for(
+        {seen.items, seen.grain, true, 3},
+        [](void* context, int thread, int64_t begin, int64_t end) {
+          Seen* s = static_cast<Seen*>(context);
+          if (begin % s->grain != 0 || (end % s->grain != 0 && end != s->items)) ++s->torn;
+          if (end - begin > s->grain) ++s->large;
+          if (s->last[thread] >= 0 && s->last[thread] != begin) ++s->jumps;
+          s->last[thread] = end;
+        },
+        &seen);
+    CHECK_EQ(seen.torn.load(), 0);
+    CHECK_EQ(seen.large.load(), 0);
+    CHECK(seen.jumps.load() <= 3);  // 15 grains: what is left to take halves each time
+  }
+}
+
+// While a thread is stuck, the others do the rest of its share.
+TEST(nobody_waits_for_a_share) {
+  struct Stuck {
+    std::atomic<int> done{0};
+    std::atomic<int> early{0};
+  } stuck;
+  const Limit limit(2);
+  ThreadLease lease(2);
+  REQUIRE_EQ(lease.threads(), 2);
+  lease.parallel_for(
+      {40, 1, true, 1},
+      [](void* context, int thread, int64_t, int64_t) {
+        Stuck* s = static_cast<Stuck*>(context);
+        if (thread == 1) {
+          for (int i = 0; i < 20000 && s->done.load() < 39; ++i) usleep(100);
+          s->early = s->done.load();
+        }
+        ++s->done;
+      },
+      &stuck);
+  CHECK_EQ(stuck.done.load(), 40);
+  CHECK(stuck.early.load() >= 38);  // all but those of the worker
 }
 
 TEST(many_small_steps) {

@@ -4,35 +4,12 @@
 #define EDGECV_KERNELS_FMA_SIMD_H_
 
 #include <immintrin.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+
+#define EDGECV_ISA fma
+#include "kernels/simd/common.h"
 
 namespace edgecv::kernels::fma {
 namespace {
-
-#define EDGECV_INLINE inline __attribute__((always_inline))
-
-// unroll<n>(f) calls f(Index<0>()) ... f(Index<n - 1>()). Register tiles are arrays indexed by such
-// constants only: one index that is still a variable when the compiler splits arrays into registers
-// leaves the whole tile in memory.
-template <int kValue>
-struct Index {
-  EDGECV_INLINE constexpr operator int() const { return kValue; }
-};
-
-template <int kCount, typename Function>
-EDGECV_INLINE void unroll(const Function& f) {
-  if constexpr (kCount > 0) {
-    unroll<kCount - 1>(f);
-    f(Index<kCount - 1>());
-  }
-}
-
-EDGECV_INLINE int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
-EDGECV_INLINE int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
-EDGECV_INLINE int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-EDGECV_INLINE int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
 
 EDGECV_INLINE __m256 set(float value) { return _mm256_set1_ps(value); }
 EDGECV_INLINE __m256 load8(const float* p) { return _mm256_loadu_ps(p); }

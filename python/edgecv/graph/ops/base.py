@@ -8,7 +8,7 @@ promise a tolerance and may sum in float64.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,3 +126,22 @@ def same_quantization(values: Operands, output: Value) -> None:
             (value.scale, value.zero_point) == (output.scale, output.zero_point),
             f"{value.name} and {output.name} differ in scale or zero point",
         )
+
+
+def window_taps(
+    node: Node, x: Array, kernel: Tuple[int, int], output: Value, fill: float = 0.0
+) -> Iterator[Array]:
+    """[N, OH, OW, C] for each tap of a kernel, row by row: what it reads, ``fill`` outside the
+    image.
+    """
+    attrs = node.attrs
+    _, oh, ow, _ = output.shape
+    sh, sw = attrs["stride_h"], attrs["stride_w"]
+    pads = (attrs["pad_top"], attrs["pad_bottom"]), (attrs["pad_left"], attrs["pad_right"])
+    padded = np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
+    for kh in range(kernel[0]):
+        for kw in range(kernel[1]):
+            top, left = kh * attrs["dilation_h"], kw * attrs["dilation_w"]
+            yield padded[
+                :, top : top + (oh - 1) * sh + 1 : sh, left : left + (ow - 1) * sw + 1 : sw
+            ]

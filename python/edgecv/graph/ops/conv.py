@@ -19,6 +19,7 @@ from edgecv.graph.ops.base import (
     optional,
     present,
     requantize,
+    window_taps,
 )
 
 WINDOW = (
@@ -88,27 +89,11 @@ def _dot(pixels: Array, taps: Array, groups: int) -> Array:
 
 
 def _conv_sum(node: Node, x: Array, w: Array, output: Value) -> Array:
-    attrs = node.attrs
-    n, oh, ow, oc = output.shape
-    sh, sw = attrs["stride_h"], attrs["stride_w"]
-    padded = np.pad(
-        x,
-        (
-            (0, 0),
-            (attrs["pad_top"], attrs["pad_bottom"]),
-            (attrs["pad_left"], attrs["pad_right"]),
-            (0, 0),
-        ),
-    )
-    acc = np.zeros((n * oh * ow, oc), np.float64)
-    for kh in range(w.shape[1]):
-        for kw in range(w.shape[2]):
-            top, left = kh * attrs["dilation_h"], kw * attrs["dilation_w"]
-            window = padded[
-                :, top : top + (oh - 1) * sh + 1 : sh, left : left + (ow - 1) * sw + 1 : sw
-            ]
-            acc += _dot(window.reshape(-1, x.shape[3]), w[:, kh, kw], attrs["groups"])
-    return acc.reshape(n, oh, ow, oc)
+    acc = np.zeros((int(np.prod(output.shape[:3])), w.shape[0]), np.float64)
+    kernel = w.shape[1:3]
+    for tap, window in zip(np.ndindex(kernel), window_taps(node, x, kernel, output)):
+        acc += _dot(window.reshape(-1, x.shape[3]), w[(slice(None), *tap)], node.attrs["groups"])
+    return acc.reshape(output.shape)
 
 
 def _transpose_sum(node: Node, x: Array, w: Array, output: Value) -> Array:

@@ -18,6 +18,7 @@ from edgecv.graph.ops.base import (
     present,
     requantize,
     same_quantization,
+    window_taps,
 )
 
 _WINDOW = (
@@ -62,27 +63,8 @@ def _infer_pool(node: Node, values: Operands, output: Value) -> Shape:
 
 def _windows(node: Node, x: Array, output: Value, fill: float) -> Array:
     """[taps, N, OH, OW, C]: each tap of every window, ``fill`` outside the image."""
-    attrs = node.attrs
-    _, oh, ow, _ = output.shape
-    sh, sw = attrs["stride_h"], attrs["stride_w"]
-    padded = np.pad(
-        x,
-        (
-            (0, 0),
-            (attrs["pad_top"], attrs["pad_bottom"]),
-            (attrs["pad_left"], attrs["pad_right"]),
-            (0, 0),
-        ),
-        constant_values=fill,
-    )
-    taps = []
-    for kh in range(attrs["kernel_h"]):
-        for kw in range(attrs["kernel_w"]):
-            top, left = kh * attrs["dilation_h"], kw * attrs["dilation_w"]
-            taps.append(
-                padded[:, top : top + (oh - 1) * sh + 1 : sh, left : left + (ow - 1) * sw + 1 : sw]
-            )
-    return np.stack(taps)
+    kernel = (node.attrs["kernel_h"], node.attrs["kernel_w"])
+    return np.stack(list(window_taps(node, x, kernel, output, fill)))
 
 
 def _run_max(node: Node, values: Operands, arrays: Arrays, output: Value) -> Array:

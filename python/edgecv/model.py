@@ -24,7 +24,17 @@ import numpy as np
 
 from edgecv import _core
 from edgecv.errors import FormatError, InputError, InputTypeError, StateError
-from edgecv.infos import OpInfo, Quantization, StepInfo, TensorInfo, VerifyReport
+from edgecv.infos import (
+    DTYPES,
+    OpInfo,
+    StepInfo,
+    TensorInfo,
+    VerifyReport,
+    make_inputs,
+    make_picture,
+    shape_text,
+    tensor_info,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,13 +45,7 @@ if TYPE_CHECKING:
     Source = Union[str, os.PathLike[str], bytes, bytearray, memoryview, int]
     Feed = Union[Array, Mapping[str, Array]]
 
-_PICTURE = "a picture is uint8 of shape [height, width, 3], RGB"
 _CHAINS = {"auto": 1, "off": 2, "all": 3}
-_DTYPES: Dict[str, np.dtype[Any]] = {
-    "f32": np.dtype(np.float32),
-    "s8": np.dtype(np.int8),
-    "s32": np.dtype(np.int32),
-}
 
 
 def load(
@@ -90,8 +94,8 @@ class Model:
         self._free: List[_core.Session] = []
         self._info = core.info()
         self._ports = core.ports(True)
-        self._inputs = tuple(_port(port) for port in self._ports)
-        self._outputs = tuple(_port(port) for port in core.ports(False))
+        self._inputs = tuple(tensor_info(port) for port in self._ports)
+        self._outputs = tuple(tensor_info(port) for port in core.ports(False))
         self._meta = core.meta()
 
     @property
@@ -189,7 +193,7 @@ class Model:
                     inputs=tuple(None if i is None else tensors[i]["name"] for i in op["inputs"]),
                     output=output["name"],
                     shape=output["shape"],
-                    dtype=_DTYPES[output["dtype"]],
+                    dtype=DTYPES[output["dtype"]],
                     steps=tuple(range(op["first_step"], op["first_step"] + op["steps"])),
                     macs=op["macs"],
                 )
@@ -205,7 +209,7 @@ class Model:
 
         Raises InputError for a wrong name, shape, dtype or a NaN, naming what was expected.
         """
-        arrays = self._arrays(x, raw)
+        arrays = make_inputs(self._inputs, x, raw)
         with self._session() as session:
             for index, (array, is_raw) in enumerate(arrays):
                 session.set_input(index, array, is_raw)
@@ -225,7 +229,7 @@ class Model:
                 f"input {self._inputs[index].name!r} takes {batch} picture(s) a run, "
                 f"not {len(images)}"
             )
-        pictures = [_picture(one) for one in images]
+        pictures = [make_picture(one) for one in images]
         with self._session() as session:
             for i, picture in enumerate(pictures):
                 session.set_image(index, i, picture)
@@ -242,12 +246,12 @@ class Model:
         index = self._image_input()
         pre = Preprocess.from_spec(self._open().preprocess(self._ports[index]["preprocess"]))
         images = list(image) if isinstance(image, (list, tuple)) else [image]
-        stored = np.stack([pre.apply(_picture(one)) for one in images])
+        stored = np.stack([pre.apply(make_picture(one)) for one in images])
         info = self._inputs[index]
         if stored.shape != info.raw_shape:
             raise InputError(
-                f"input {info.name!r} takes {_text(info.raw_shape)}, "
-                f"the pictures give {_text(stored.shape)}"
+                f"input {info.name!r} takes {shape_text(info.raw_shape)}, "
+                f"the pictures give {shape_text(stored.shape)}"
             )
         return np.ascontiguousarray(stored.transpose(info.perm))
 
@@ -285,7 +289,7 @@ class Model:
         int8 values are dequantized to float32 unless ``raw``, which changes inputs as in ``run``.
         """
         core = self._open()
-        arrays = self._arrays(x, raw)
+        arrays = make_inputs(self._inputs, x, raw)
         session = _core.Session(core, True)
         for index, (array, is_raw) in enumerate(arrays):
             session.set_input(index, array, is_raw)
@@ -305,7 +309,7 @@ class Model:
         """Return the steps with the median of their times over ``runs`` runs, after one more."""
         if runs < 1:
             raise InputError(f"runs is {runs}: it takes at least 1")
-        arrays = self._arrays(x, False)
+        arrays = make_inputs(self._inputs, x, False)
         times: List[Sequence[int]] = []
         with self._session() as session:
             session.set_timing(True)
@@ -365,24 +369,6 @@ class Model:
     def _collect(self, session: _core.Session, raw: bool) -> Dict[str, Array]:
         return {info.name: session.get_output(i, raw) for i, info in enumerate(self._outputs)}
 
-    def _arrays(self, x: Feed, raw: bool) -> List[Tuple[Array, bool]]:
-        """The inputs in order, each with whether it is in the raw layout."""
-        if isinstance(x, Mapping):
-            names = [info.name for info in self._inputs]
-            unknown = [str(name) for name in x if name not in names]
-            missing = [name for name in names if name not in x]
-            if unknown or missing:
-                wrong = [f"unknown: {', '.join(map(repr, unknown))}"] if unknown else []
-                wrong += [f"missing: {', '.join(map(repr, missing))}"] if missing else []
-                raise InputError(
-                    f"the model's inputs are {', '.join(map(repr, names))}; {'; '.join(wrong)}"
-                )
-            return [_input(info, x[info.name], raw) for info in self._inputs]
-        if len(self._inputs) != 1:
-            listed = ", ".join(repr(info.name) for info in self._inputs)
-            raise InputError(f"the model has {len(self._inputs)} inputs: give a dict of {listed}")
-        return [_input(self._inputs[0], x, raw)]
-
     def _image_input(self) -> int:
         if len(self._inputs) != 1:
             raise StateError(
@@ -422,53 +408,3 @@ def _load(
     raise InputTypeError(
         f"a model is loaded from a path, bytes or a file descriptor, not {type(source).__name__}"
     )
-
-
-def _port(port: Mapping[str, Any]) -> TensorInfo:
-    s8 = port["dtype"] == "s8"
-    return TensorInfo(
-        name=port["name"],
-        shape=port["shape"],
-        dtype=_DTYPES[port["dtype"]],
-        quantization=Quantization(port["scale"], port["zero_point"]) if s8 else None,
-        raw_shape=port["stored_shape"],
-        perm=port["perm"],
-    )
-
-
-def _text(shape: Sequence[int]) -> str:
-    return "[" + ", ".join(map(str, shape)) + "]"
-
-
-def _input(info: TensorInfo, value: Any, raw: bool) -> Tuple[Array, bool]:
-    """The array as the core takes it, and whether it is in the raw layout."""
-    array = np.asarray(value)
-    floating = array.dtype.kind == "f"
-    as_stored = raw and not (info.dtype == np.int8 and floating)
-    shape = info.raw_shape if as_stored else info.shape
-    if as_stored or info.dtype == np.int32:
-        wanted = info.dtype
-        fits = array.dtype == wanted or (wanted == np.float32 and floating)
-    else:
-        wanted = np.dtype(np.float32)
-        fits = floating
-    if not fits or array.shape != shape:
-        what = InputError if fits else InputTypeError
-        raise what(
-            f"input {info.name!r} takes {wanted} of shape {_text(shape)}, "
-            f"not {array.dtype} of shape {_text(array.shape)}"
-        )
-    return np.require(array, wanted, ["C", "A"]), as_stored
-
-
-def _picture(image: Any) -> NDArray[np.uint8]:
-    if isinstance(image, (str, os.PathLike)):
-        from edgecv.images import read_image
-
-        return read_image(image)
-    array = np.asarray(image)
-    if array.dtype != np.uint8:
-        raise InputTypeError(f"{_PICTURE}, not {array.dtype}")
-    if array.ndim != 3 or array.shape[2] != 3:
-        raise InputError(f"{_PICTURE}, not of shape {_text(array.shape)}")
-    return np.ascontiguousarray(array)

@@ -4,16 +4,20 @@
 # listed ("any" matches all); the core and everything linking it then see EDGECV_HAVE_<FOLDER>=1.
 # Flags never reach another folder: only code behind the run-time CPU check is built with them. Flags are
 # exactly what the folder is named after: no -mfma in avx2, so that no contraction can change a bit of int8;
-# fma holds f32 families alone.
+# fma holds f32 families alone, and no NEON row names VFPv4.
 #
-#        folder        architectures    compile flags (spaces between them)
+#        folder         architectures    compile flags (spaces between them)
 set(EDGECV_ISA_TABLE
-        "reference   | any            | "
-        "sse41       | x86_64         | -msse4.1"
-        "avx2        | x86_64         | -mavx2"
-        "fma         | x86_64         | -mavx2 -mfma"
-        "avxvnni     | x86_64         | -mavx2 -mavxvnni"
-        "avx512vnni  | x86_64         | -mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512vnni"
+        "reference    | any            | "
+        "sse41        | x86_64         | -msse4.1"
+        "avx2         | x86_64         | -mavx2"
+        "fma          | x86_64         | -mavx2 -mfma"
+        "avxvnni      | x86_64         | -mavx2 -mavxvnni"
+        "avx512vnni   | x86_64         | -mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512vnni"
+        "neon         | aarch64        | "
+        "neon         | arm            | -mfpu=neon"
+        "neon_dotprod | aarch64        | -march=armv8.2-a+dotprod"
+        "neon_i8mm    | aarch64        | -march=armv8.2-a+dotprod+i8mm"
 )
 
 # edgecv_target_architecture(<out>): one spelling an architecture, from CMAKE_SYSTEM_PROCESSOR.

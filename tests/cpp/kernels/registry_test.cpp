@@ -20,10 +20,22 @@ constexpr bool kIsX8664 = true;
 #else
 constexpr bool kIsX8664 = false;
 #endif
+#if defined(__aarch64__)
+constexpr bool kIsAarch64 = true;
+#else
+constexpr bool kIsAarch64 = false;
+#endif
+#if defined(__arm__)
+constexpr bool kIsArm = true;
+#else
+constexpr bool kIsArm = false;
+#endif
 
 std::set<std::string> expected_names() {
   const bool any = true;
   const bool x86_64 = kIsX8664;
+  const bool aarch64 = kIsAarch64;
+  const bool neon = kIsAarch64 || kIsArm;
   std::set<std::string> names;
 #define EXPECTED_KERNEL(architecture, name) \
   if (architecture) names.insert(name);
@@ -31,6 +43,8 @@ std::set<std::string> expected_names() {
 #undef EXPECTED_KERNEL
   (void)any;
   (void)x86_64;
+  (void)aarch64;
+  (void)neon;
   return names;
 }
 

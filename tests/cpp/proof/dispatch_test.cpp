@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "kernels/cpu_features.h"
+#include "kernels/registry.h"
 #include "proof/golden_file.h"
 #include "runtime/thread_pool.h"
 #include "runtime/verify.h"
@@ -22,9 +23,27 @@ bool cpu_has(const char* isa) {
   if (std::strcmp(isa, "sse41") == 0) return __builtin_cpu_supports("sse4.1") != 0;
   return __builtin_cpu_supports("avx2") != 0;
 }
+#elif defined(__aarch64__) || defined(__arm__)
+constexpr const char* kArmIsas[] = {"neon", "neon_dotprod", "neon_i8mm"};
+
+// cpu_features_test holds these against what the emulated CPU is known to have.
+bool cpu_has(const char* isa) {
+  using namespace edgecv::kernels;
+  const uint32_t bits = detect_isa_bits();
+  if (std::strcmp(isa, "neon") == 0) return (bits & kIsaNeon) != 0;
+  if (std::strcmp(isa, "neon_dotprod") == 0) return (bits & kIsaNeonDotprod) != 0;
+  return (bits & kIsaNeonI8mm) != 0;
+}
+
+bool is_built(const char* isa) {
+  for (size_t i = 0; i < edgecv::kernels::kernel_count(); ++i) {
+    if (std::strcmp(edgecv::kernels::kernel_at(i).isa, isa) == 0) return true;
+  }
+  return false;
+}
 #endif
 
-int steps_of_isa(const runtime::Plan& plan, const char* isa) {
+[[maybe_unused]] int steps_of_isa(const runtime::Plan& plan, const char* isa) {
   int count = 0;
   for (const runtime::Step& step : plan.steps) count += std::strcmp(step.kernel->isa, isa) == 0;
   return count;
@@ -57,8 +76,27 @@ TEST(kernels_only_of_what_the_cpu_has) {
     CHECK_EQ(sse41 >= all - 1, cpu_has("sse41"));
     CHECK_EQ(std::string(plan.isa.name), std::string(cpu_has("sse41") ? "sse41" : "reference"));
   }
+#elif defined(__aarch64__) || defined(__arm__)
+  const GoldenFile file("golden/convnet");
+  REQUIRE_EQ(file.status, Status::kOk);
+  const runtime::Plan& plan = file.model->plan();
+  const char* best = "reference";
+  int of_neon = 0;
+  for (const char* isa : kArmIsas) {
+    const int steps = steps_of_isa(plan, isa);
+    std::printf("  %s: %d of %d steps\n", isa, steps, static_cast<int>(plan.steps.size()));
+    if (!cpu_has(isa) || !is_built(isa)) {
+      CHECK_EQ(steps, 0);
+      continue;
+    }
+    best = isa;
+    of_neon += steps;
+    CHECK(steps > 0);
+  }
+  CHECK_EQ(std::string(plan.isa.name), std::string(best));
+  if (cpu_has("neon")) CHECK(of_neon >= static_cast<int>(plan.steps.size()) - 1);
 #else
-  SKIP("needs an x86-64 CPU");
+  SKIP("has reference kernels alone");
 #endif
 }
 
@@ -77,17 +115,31 @@ TEST(a_forced_isa_holds_or_is_an_error) {
     CHECK(steps_of_isa(plan, isa) >= static_cast<int>(plan.steps.size()) - 1);
     if (std::strcmp(isa, "sse41") == 0) CHECK_EQ(steps_of_isa(plan, "avx2"), 0);
   }
+#elif defined(__aarch64__) || defined(__arm__)
+  for (const char* isa : kArmIsas) {
+    WITH_CONTEXT(isa);
+    const GoldenFile file("golden/convnet", 1, isa);
+    if (!cpu_has(isa) || !is_built(isa)) {
+      CHECK_EQ(file.status, Status::kInvalidArgument);
+      continue;
+    }
+    REQUIRE_EQ(file.status, Status::kOk);
+    CHECK_EQ(std::string(file.model->plan().isa.name), std::string(isa));
+  }
 #else
-  SKIP("needs an x86-64 CPU");
+  SKIP("has reference kernels alone");
 #endif
 }
 
 TEST(digests_hold_for_every_isa_and_thread_count) {
   runtime::set_thread_limit_for_tests(4);
   for (const char* name : edgecv_test::kFiles) {
-    for (const char* isa : {static_cast<const char*>(nullptr), "reference", "sse41", "avx2"}) {
+    for (const char* isa : {static_cast<const char*>(nullptr), "reference", "sse41", "avx2", "neon",
+                            "neon_dotprod", "neon_i8mm"}) {
       if (isa != nullptr && !is_available(isa)) continue;
       for (const int threads : {1, 2, 4}) {
+        // Emulated threads wait for each other at length: the best kernels meet four of them.
+        if (edgecv_test::emulated() && threads > 1 && (threads == 2 || isa != nullptr)) continue;
         WITH_CONTEXT(std::string(name) + ", isa " + (isa != nullptr ? isa : "best") + ", " +
                      std::to_string(threads) + " threads");
         const GoldenFile file(name, threads, isa);

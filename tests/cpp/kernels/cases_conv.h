@@ -423,6 +423,20 @@ inline std::vector<ConvShape> conv_sweep(bool transpose, Draw& draw) {
     repair_conv_shape(transpose, &connected);
     shapes.push_back(connected);
   }
+  // Deep products of many columns: pointwise, strided, and rows of taps.
+  for (int32_t count : {126, 127, 129, 130, 192, 257, 511}) {
+    ConvShape deep;
+    deep.in_c = count;
+    deep.out_c = draw.int32(60, 100);
+    add(deep);
+    deep.stride_h = deep.stride_w = 2;
+    add(deep);
+    deep.kernel_w = draw.int32(2, 3);
+    deep.in_c = (count + 2) / deep.kernel_w;
+    deep.pad_left = draw.int32(0, 1);
+    deep.groups = 1;
+    add(deep);
+  }
   return shapes;
 }
 

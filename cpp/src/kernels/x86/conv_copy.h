@@ -41,6 +41,7 @@ struct ByteCopy {
   EDGECV_INLINE void fill(uint8_t* out, int64_t count) const {
     memset(out, zero_point, static_cast<size_t>(count));
   }
+  EDGECV_INLINE void end(uint8_t*) const {}
 };
 
 struct WordCopy {
@@ -50,6 +51,8 @@ struct WordCopy {
     widen_run(out, in, count);
   }
   EDGECV_INLINE void fill(int16_t* out, int64_t count) const { fill_words(out, zero_point, count); }
+  // What the last units of a segment read after a run: small, so that no sum of cross wraps.
+  EDGECV_INLINE void end(int16_t* out) const { memset(out, 0, 8); }
 };
 
 // One row of the input: `count` pixels, the first one at column `x` and `step` columns between
@@ -80,6 +83,7 @@ void copy_row(const RowTask& t, const Copy& copy, typename Copy::Value* out) {
     }
   }
   copy.fill(out + end * t.channels, (t.count - end) * t.channels);
+  copy.end(out + t.count * t.channels);
 }
 
 // A chunk's output pixels: the first one's index in the output, and how many there are.
@@ -100,8 +104,10 @@ void copy_flat(const ConvProblem& p, const ConvPlan& plan, const int8_t* x, cons
     copy.run(out, x, chunk.count * plan.channels);
     return;
   }
-  for (int64_t i = 0; i < chunk.count; ++i)
+  for (int64_t i = 0; i < chunk.count; ++i) {
     copy.run(out + i * plan.pixel_values, x + i * p.in_stride, plan.channels);
+    copy.end(out + i * plan.pixel_values + plan.channels);
+  }
 }
 
 // The output pixels of a window chunk.
@@ -148,6 +154,34 @@ inline void set_rows(const ConvPlan& plan, int64_t height, int64_t width, int64_
     const int64_t begin = i * plan.row_step * plan.row_values;
     const int64_t step = plan.column_step * plan.pixel_values;
     for (int64_t j = 0; j < width; ++j) *rows++ = begin + j * step;
+  }
+}
+
+// What cross adds to the sums of each row by products of its own values.
+inline void cross_of_rows(const ConvPlan& plan, const int64_t* offsets, const int64_t* rows,
+                          int64_t count, const int16_t* image, int32_t* cross) {
+  const Depth& depth = plan.shape.pairs;
+  const int64_t values = 2 * depth.segment;
+  for (int64_t r = 0; r < count; ++r) {
+    const int16_t* const row = image + (plan.flat ? r * plan.pixel_values : rows[r]);
+    __m128i sums = _mm_setzero_si128();  // every dword twice
+    for (int64_t segment = 0; segment < depth.segments; ++segment) {
+      const int16_t* const a = row + offsets[segment];
+      int64_t k = 0;
+      if (values >= kWords) {
+        Vec wide = set1_s32(0);
+        for (; k + kWords <= values; k += kWords) {
+          const Vec v = load(a + k);
+          add_to(wide, madd_s16(v, shuffle_dwords<0xb1>(v)));
+        }
+        sums = _mm_add_epi32(sums, fold_halves(wide));
+      }
+      for (; k < values; k += 4) {
+        const __m128i v = load64(a + k);
+        sums = _mm_add_epi32(sums, _mm_madd_epi16(v, _mm_shuffle_epi32(v, 0xe1)));
+      }
+    }
+    cross[r] = _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_srli_si128(sums, 8)));
   }
 }
 

@@ -18,6 +18,8 @@ constexpr double products_per_ns(Form form) {
       return 120;
     case Form::kSum1:
       return 99;
+    case Form::kCross:
+      return 84;
     case Form::kWiden:
       break;
   }
@@ -50,8 +52,8 @@ double conv_cost(const void* problem) {
     source.multiplier = p.multiplier + first;
     source.count = min_of(width, plan.columns - first);
     const Form form = choose_form(source, plan.shape, totals);
-    const int64_t depth = form == Form::kWiden ? 2 * plan.shape.pairs.units()
-                                               : 4 * quad_depth(plan.shape, form).units();
+    const int64_t depth =
+        of_pairs(form) ? 2 * plan.shape.pairs.units() : 4 * quad_depth(plan.shape, form).units();
     const double column = static_cast<double>(depth) / products_per_ns(form);
     if (!rival) {
       group = column * static_cast<double>(round_up(plan.columns, kDwords));

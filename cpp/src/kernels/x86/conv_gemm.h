@@ -44,7 +44,7 @@ void conv_pack(const void* problem, void* packed) {
       source.multiplier = p.multiplier + column;
       source.count = min_of(plan.panels.vectors * kDwords, plan.columns - first);
       const Form form = pack_panel(source, plan.shape, panel_vectors(plan.panels, i), out);
-      needs |= form == Form::kWiden ? kNeedsWords : kNeedsQuads;
+      needs |= of_pairs(form) ? kNeedsWords : kNeedsQuads;
     }
   }
   memset(packed, 0, kNeedsBytes);
@@ -75,26 +75,31 @@ inline void set_offsets(const ConvProblem& p, const ConvPlan& plan, const Depth&
 struct ChunkImages {
   uint8_t* bytes;
   int16_t* words;
+  int32_t* cross;
   int64_t* rows;
 };
 
 inline Chunk copy_chunk(const ConvProblem& p, const ConvPlan& plan, const int8_t* x, int64_t index,
-                        int32_t needs, const ChunkImages& to) {
+                        int32_t needs, const int64_t* pair_offsets, const ChunkImages& to) {
   ByteCopy bytes;
   bytes.lo = set1_s8(p.in_lo);
   bytes.zero_point = static_cast<uint8_t>(p.in_zero_point - p.in_lo);
   const WordCopy words = {static_cast<int16_t>(p.in_zero_point)};
+  Chunk chunk;
   if (plan.flat) {
-    const Chunk chunk = flat_chunk(p, plan, index);
+    chunk = flat_chunk(p, plan, index);
     if ((needs & kNeedsQuads) != 0) copy_flat(p, plan, x, chunk, bytes, to.bytes);
     if ((needs & kNeedsWords) != 0) copy_flat(p, plan, x, chunk, words, to.words);
-    return chunk;
+  } else {
+    const Window w = window_chunk(p, plan, index);
+    chunk = {(w.n * p.out_h + w.oh) * p.out_w + w.ow, w.height * w.width};
+    if ((needs & kNeedsQuads) != 0) copy_window(p, plan, x, w, bytes, to.bytes);
+    if ((needs & kNeedsWords) != 0) copy_window(p, plan, x, w, words, to.words);
+    set_rows(plan, w.height, w.width, to.rows);
   }
-  const Window w = window_chunk(p, plan, index);
-  if ((needs & kNeedsQuads) != 0) copy_window(p, plan, x, w, bytes, to.bytes);
-  if ((needs & kNeedsWords) != 0) copy_window(p, plan, x, w, words, to.words);
-  set_rows(plan, w.height, w.width, to.rows);
-  return {(w.n * p.out_h + w.oh) * p.out_w + w.ow, w.height * w.width};
+  if ((needs & kNeedsWords) != 0 && plan.shape.cross)
+    cross_of_rows(plan, pair_offsets, to.rows, chunk.count, to.words, to.cross);
+  return chunk;
 }
 
 int conv_run(const void* problem, const Operands& operands, int64_t begin, int64_t end,
@@ -103,9 +108,9 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
   const ConvPlan plan = plan_conv(p);
   const ConvScratch s = plan_scratch(plan);
   auto* const base = static_cast<int8_t*>(scratch);
-  const ChunkImages images = {reinterpret_cast<uint8_t*>(base + s.bytes),
-                              reinterpret_cast<int16_t*>(base + s.words),
-                              reinterpret_cast<int64_t*>(base + s.rows)};
+  const ChunkImages images = {
+      reinterpret_cast<uint8_t*>(base + s.bytes), reinterpret_cast<int16_t*>(base + s.words),
+      reinterpret_cast<int32_t*>(base + s.cross), reinterpret_cast<int64_t*>(base + s.rows)};
   auto* const quad_offsets = reinterpret_cast<int64_t*>(base + s.quad_offsets);
   auto* const pair_offsets = reinterpret_cast<int64_t*>(base + s.pair_offsets);
   auto* const wide_weights = reinterpret_cast<int16_t*>(base + s.wide_weights);
@@ -119,6 +124,7 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
   t.row_step = plan.pixel_values;
   t.bytes = images.bytes;
   t.words = images.words;
+  t.cross = images.cross;
   t.rows = images.rows;
   t.quad_offsets = quad_offsets;
   t.pair_offsets = pair_offsets;
@@ -130,7 +136,7 @@ int conv_run(const void* problem, const Operands& operands, int64_t begin, int64
     const int64_t group = index / plan.chunks;
     if (index != copied) {
       const auto* x = static_cast<const int8_t*>(operands.in[0]) + group * plan.channels;
-      chunk = copy_chunk(p, plan, x, index % plan.chunks, needs, images);
+      chunk = copy_chunk(p, plan, x, index % plan.chunks, needs, pair_offsets, images);
       copied = index;
     }
     const int64_t column = i * plan.panels.vectors * kDwords;

@@ -29,6 +29,10 @@ constexpr int64_t kWideBytes = 24 << 10;
 // load of weights serves four rows.
 constexpr int64_t kWideDepth = 256;
 
+// Cross pays for segments of so many pairs, and where the sums it needs of each row serve so many
+// columns.
+constexpr int64_t kCrossDepth = 64, kCrossColumns = 64;
+
 struct ConvPlan {
   int64_t channels;  // of a group's input
   int64_t columns;   // of the product: output channels of a group
@@ -103,6 +107,8 @@ inline void plan_panels(const ConvProblem& p, ConvPlan* plan) {
   const int64_t segments = rows ? p.kernel_h : taps;
   PanelShape& shape = plan->shape;
   shape.pairs = {segments, div_up(plan->segment_values, 2)};
+  shape.cross = kHasCross && shape.pairs.segment >= kCrossDepth && plan->columns >= kCrossColumns;
+  if (shape.cross) shape.pairs.segment = round_up(shape.pairs.segment, 2);
   shape.quads = {segments, div_up(plan->segment_values, 4)};
   shape.wide = shape.pairs.units() * 4 * round_up(plan->columns, kDwords) <= kWideBytes;
   plan->panels = split_columns(plan->columns, shape.quads.units() <= kWideDepth ? 4 : 2);
@@ -123,10 +129,10 @@ inline ConvPlan plan_conv(const ConvProblem& p) {
 }
 
 // Scratch, in bytes from its begin: both copies of the input (and the values after them that the
-// last unit of a segment reads and multiplies by 0), where each row of the product begins, the
-// segments' offsets, one widened panel; and the size of it all.
+// last unit of a segment reads and multiplies by 0), what cross takes off each row of the product,
+// where each row begins, the segments' offsets, one widened panel; and the size of it all.
 struct ConvScratch {
-  int64_t bytes, words, rows, quad_offsets, pair_offsets, wide_weights, size;
+  int64_t bytes, words, cross, rows, quad_offsets, pair_offsets, wide_weights, size;
 };
 
 inline ConvScratch plan_scratch(const ConvPlan& plan) {
@@ -140,6 +146,7 @@ inline ConvScratch plan_scratch(const ConvPlan& plan) {
   const int64_t values = plan.image_rows * plan.row_values + 16;
   s.bytes = take(values);
   s.words = take(kHasDot4 ? 0 : values * 2);
+  s.cross = take(!plan.shape.cross ? 0 : plan.chunk_h * plan.chunk_w * 4);
   s.rows = take(plan.flat ? 0 : plan.chunk_h * plan.chunk_w * 8);
   s.quad_offsets = take(plan.shape.quads.segments * 8);
   s.pair_offsets = take(plan.shape.pairs.segments * 8);

@@ -7,6 +7,10 @@
 // the panel's own weights and the proven range of the input:
 //
 //   widen  a and w as s16 pairs: madd_s16, add_s32. Exact for every s8 x s8.
+//   cross  the same with half of the multiplications (Winograd's inner product): a0 w0 + a1 w1 =
+//          (a0 + w1) (a1 + w0) - a0 a1 - w0 w1, the last two summed once a row and once a column.
+//          Exact for all, too; for deep products of many columns, at 256 bits: at 128 its sums
+//          need as many copies of registers as it saves multiplications.
 //   sum1   a as u8 quads: maddubs, madd_s16 by ones, add_s32
 //   sum2   two maddubs added in s16 before they are widened
 //   sum4   four
@@ -22,7 +26,10 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-enum class Form : int32_t { kWiden, kSum1, kSum2, kSum4, kDot4 };
+enum class Form : int32_t { kWiden, kCross, kSum1, kSum2, kSum4, kDot4 };
+
+constexpr bool kHasCross = kVecBytes == 32 && !kHasDot4;
+constexpr bool of_pairs(Form form) { return form == Form::kWiden || form == Form::kCross; }
 
 // All panels have `vectors` vectors of columns but the last, which may have fewer.
 struct Panels {
@@ -49,8 +56,8 @@ inline int64_t column_place(int64_t c, int vectors) {
 }
 
 // The depth of the product falls into segments whose values are adjacent in the left factor. Pairs
-// (widen) and quads (all other forms) start anew at each segment; what a segment lacks to a whole
-// one is weights of zero.
+// (widen, cross) and quads (all other forms) start anew at each segment; what a segment lacks to a
+// whole one is weights of zero.
 struct Depth {
   int64_t segments, segment;
   int64_t units() const { return segments * segment; }
@@ -64,6 +71,7 @@ constexpr int quads_summed(Form form) {
 struct PanelShape {
   Depth pairs, quads;
   bool wide;      // pairs are stored as s16, not as s8
+  bool cross;     // pairs are multiplied by cross, not by widen
   int64_t bytes;  // of a panel of the most vectors; a multiple of 64
 };
 
@@ -77,10 +85,11 @@ inline Depth quad_depth(const PanelShape& shape, Form form) {
   return {shape.quads.segments, round_up(shape.quads.segment, quads_summed(form))};
 }
 
-// Pairs of three vectors, or of many columns that would not stay in L1, are packed as two panels
-// below each other, the first of two vectors: four rows share each load of their weights.
+// Pairs of three vectors, and of four where cross takes them, are packed as two panels below each
+// other, the first of two vectors: four rows share each load of their weights.
+constexpr int kPairVectors = 2;
 inline bool pairs_in_two(const PanelShape& shape, int vectors) {
-  return vectors == 3 || (vectors == 4 && shape.pairs.units() > 64);
+  return vectors == 3 || (vectors == 4 && shape.cross);
 }
 inline int64_t pairs_bytes(const PanelShape& shape, int vectors) {
   return head_bytes(vectors) +
@@ -88,10 +97,12 @@ inline int64_t pairs_bytes(const PanelShape& shape, int vectors) {
 }
 
 inline void measure_panel(PanelShape* shape, int vectors) {
-  const int64_t of_quads = quad_depth(*shape, Form::kSum4).units() * 4 * vectors * kDwords;
-  const int64_t of_pairs = vectors > 2 ? pairs_bytes(*shape, 2) + pairs_bytes(*shape, vectors - 2)
-                                       : pairs_bytes(*shape, vectors);
-  shape->bytes = round_up(max_of(of_pairs, head_bytes(vectors) + of_quads), 64);
+  const int64_t quad_bytes = quad_depth(*shape, Form::kSum4).units() * 4 * vectors * kDwords;
+  const int64_t pair_bytes =
+      vectors > kPairVectors
+          ? pairs_bytes(*shape, kPairVectors) + pairs_bytes(*shape, vectors - kPairVectors)
+          : pairs_bytes(*shape, vectors);
+  shape->bytes = round_up(max_of(pair_bytes, head_bytes(vectors) + quad_bytes), 64);
 }
 
 struct Panel {
@@ -174,8 +185,8 @@ inline Form choose_form(const PanelSource& source, const PanelShape& shape, int3
   // Of the exact forms the cheapest, in sixteenths of a cycle for a vector of columns and a row.
   // 32767 is the tighter of the two bounds.
   const int32_t range = source.in_hi - source.in_lo;
-  Form best = Form::kWiden;
-  int64_t best_cost = 10 * shape.pairs.units();
+  Form best = shape.cross ? Form::kCross : Form::kWiden;
+  int64_t best_cost = (shape.cross ? 9 : 10) * shape.pairs.units();
   const auto consider = [&](Form form, __m128i largest, int64_t unit_cost) {
     const int64_t cost = unit_cost * quad_depth(shape, form).units();
     if (cost >= best_cost || range * largest_word(largest) > 32767) return;
@@ -206,6 +217,16 @@ void pack_column(const int8_t* w, const Depth& depth, int64_t segment_values, in
   }
 }
 
+// What cross adds to a column's sums by products of its own weights: those of units that meet.
+inline uint32_t cross_of_column(const int8_t* w, const Depth& depth, int64_t segment_values) {
+  uint32_t sum = 0;
+  for (int64_t segment = 0; segment < depth.segments; ++segment, w += segment_values) {
+    for (int64_t k = 2; k < segment_values; k += k % 4 == 3 ? 3 : 1)
+      sum += static_cast<uint32_t>(w[k] * w[k - 2]);
+  }
+  return sum;
+}
+
 // Packs a panel of `vectors` vectors in a form that fits it; totals[c] is the sum of column c.
 inline void pack_form(const PanelSource& source, const PanelShape& shape, Form form, int vectors,
                       const int32_t* totals, int8_t* out) {
@@ -213,15 +234,17 @@ inline void pack_form(const PanelSource& source, const PanelShape& shape, Form f
   const int64_t columns = kDwords * vectors;
   int8_t* const weights = out + head_bytes(vectors);
   // The left factor holds x, or x - in_lo.
-  const int32_t zero_point = source.zero_point - (form == Form::kWiden ? 0 : source.in_lo);
+  const bool pairs = of_pairs(form);
+  const int32_t zero_point = source.zero_point - (pairs ? 0 : source.in_lo);
   for (int64_t c = 0; c < source.count; ++c) {
     const int64_t place = column_place(c, vectors);
     const int8_t* w = source.weights + c * source.values;
-    const uint32_t bias = static_cast<uint32_t>(source.bias[c]) -
-                          static_cast<uint32_t>(totals[c]) * static_cast<uint32_t>(zero_point);
+    uint32_t bias = static_cast<uint32_t>(source.bias[c]) -
+                    static_cast<uint32_t>(totals[c]) * static_cast<uint32_t>(zero_point);
+    if (form == Form::kCross) bias -= cross_of_column(w, shape.pairs, source.segment_values);
     memcpy(out + kFormBytes + 4 * place, &bias, sizeof bias);
     memcpy(out + kFormBytes + 4 * (columns + place), &source.multiplier[c], sizeof(float));
-    if (form != Form::kWiden) {
+    if (!pairs) {
       pack_column<4>(w, quad_depth(shape, form), source.segment_values, columns,
                      weights + 4 * place);
     } else if (shape.wide) {
@@ -239,18 +262,19 @@ inline Form pack_panel(const PanelSource& source, const PanelShape& shape, int v
   memset(bytes, 0, static_cast<size_t>(shape.bytes));
   int32_t totals[4 * kDwords];
   const Form form = choose_form(source, shape, totals);
-  if (form != Form::kWiden || !pairs_in_two(shape, vectors)) {
+  if (!of_pairs(form) || !pairs_in_two(shape, vectors)) {
     pack_form(source, shape, form, vectors, totals, bytes);
     return form;
   }
   PanelSource part = source;
-  part.count = min_of(source.count, 2 * kDwords);
-  pack_form(part, shape, form, 2, totals, bytes);
+  part.count = min_of(source.count, kPairVectors * kDwords);
+  pack_form(part, shape, form, kPairVectors, totals, bytes);
   part.weights += part.count * source.values;
   part.bias += part.count;
   part.multiplier += part.count;
   part.count = source.count - part.count;
-  pack_form(part, shape, form, vectors - 2, totals + 2 * kDwords, bytes + pairs_bytes(shape, 2));
+  pack_form(part, shape, form, vectors - kPairVectors, totals + kPairVectors * kDwords,
+            bytes + pairs_bytes(shape, kPairVectors));
   return form;
 }
 

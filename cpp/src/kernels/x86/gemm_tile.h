@@ -24,6 +24,7 @@ struct Tile {
   const int64_t* rows;
   const int64_t* quad_offsets;
   const int64_t* pair_offsets;
+  const int32_t* cross;  // of each row, what cross takes off its sums
   int8_t* out;
   int64_t out_stride;
   int64_t columns;  // of the panel that exist
@@ -95,6 +96,24 @@ EDGECV_INLINE void multiply_quads(Vec (&acc)[kRows][kVectors], const uint8_t* co
   });
 }
 
+// Two units of pairs of every row and column; the first of a row meets the second of a column.
+template <bool kWide, int kRows, int kVectors>
+EDGECV_INLINE void multiply_cross(Vec (&acc)[kRows][kVectors], const int16_t* const (&a)[kRows],
+                                  int64_t k, const int8_t* w) {
+  constexpr int64_t kPairBytes = kVecBytes / (kWide ? 1 : 2) * kVectors;
+  Vec first[kVectors], second[kVectors];
+  unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+    first[v] = load_pairs<kWide>(w, v);
+    second[v] = load_pairs<kWide>(w + kPairBytes, v);
+  });
+  unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+    const Vec x = set1_s32(load_s32(a[r] + k)), y = set1_s32(load_s32(a[r] + k + 2));
+    unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+      add_to(acc[r][v], madd_s16(add_s16(x, second[v]), add_s16(y, first[v])));
+    });
+  });
+}
+
 // A run of units of the depth: `end` bytes of quads, or `end` words of pairs, from a[] on. Returns
 // where its weights end.
 template <Form kForm, bool kWide, int kRows, int kVectors, typename Value>
@@ -115,6 +134,12 @@ EDGECV_INLINE const int8_t* multiply_run(Vec (&acc)[kRows][kVectors],
           add_to(acc[r][v], madd_s16(pair, weights[v]));
         });
       });
+    }
+  } else if constexpr (kForm == Form::kCross) {
+    constexpr int64_t kStepBytes = 2 * kVecBytes / (kWide ? 1 : 2) * kVectors;
+    for (int64_t k = 0; k < end; k += 4, w += kStepBytes) {
+      if constexpr (!kWide) stream_ahead<kStepBytes>(w);
+      multiply_cross<kWide>(acc, a, k, w);
     }
   } else if constexpr (kForm == Form::kDot4) {
     for (int64_t k = 0; k < end; k += 4, w += kVecBytes * kVectors) {
@@ -143,7 +168,7 @@ EDGECV_INLINE const int8_t* multiply_run(Vec (&acc)[kRows][kVectors],
 template <Form kForm, bool kWide, bool kFlat, int kRows, int kVectors>
 __attribute__((noinline)) void multiply_tiles(const Work& work) {
   const Tile& t = *work.tile;
-  constexpr bool kPairs = kForm == Form::kWiden;
+  constexpr bool kCross = kForm == Form::kCross, kPairs = of_pairs(kForm);
   using Value = typename Conditional<kPairs, int16_t, uint8_t>::Type;
   const Value* image;
   if constexpr (kPairs) {
@@ -163,7 +188,9 @@ __attribute__((noinline)) void multiply_tiles(const Work& work) {
     Vec acc[kRows][kVectors];
     unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
       const Vec bias = load(work.panel.bias + kDwords * v);
-      unroll<kRows>([&](auto r) __attribute__((always_inline)) { acc[r][v] = bias; });
+      unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+        acc[r][v] = kCross ? sub_s32(bias, set1_s32(t.cross[row + r])) : bias;
+      });
     });
     const Value* a[kRows];
     if constexpr (kFlat) {
@@ -207,8 +234,12 @@ inline void multiply_rows(Work work, int64_t rows) {
 
 template <Form kForm, bool kWide, bool kFlat>
 inline void multiply_vectors(const Work& work, int64_t rows, int vectors) {
-  if (vectors == 4) return multiply_rows<kForm, kWide, kFlat, tall_rows(4), 4>(work, rows);
-  if (vectors == 3) return multiply_rows<kForm, kWide, kFlat, tall_rows(3), 3>(work, rows);
+  if constexpr (kForm != Form::kCross) {
+    if (vectors == 4) return multiply_rows<kForm, kWide, kFlat, tall_rows(4), 4>(work, rows);
+  }
+  if constexpr (!of_pairs(kForm)) {
+    if (vectors == 3) return multiply_rows<kForm, kWide, kFlat, tall_rows(3), 3>(work, rows);
+  }
   if (vectors == 2) return multiply_rows<kForm, kWide, kFlat, tall_rows(2), 2>(work, rows);
   multiply_rows<kForm, kWide, kFlat, tall_rows(1), 1>(work, rows);
 }
@@ -220,16 +251,23 @@ inline void multiply_columns(const Work& work, int64_t rows, int vectors) {
 }
 
 // A panel of pairs. `wide_weights` is scratch for them as s16.
+template <Form kForm>
 inline void multiply_pairs(int64_t rows, const PanelShape& shape, Work work, int vectors,
                            int16_t* wide_weights) {
-  work.depth = shape.pairs;
-  if (!shape.wide && rows <= kFewRows)
-    return multiply_columns<Form::kWiden, false>(work, rows, vectors);
+  if (!shape.wide && rows <= kFewRows) return multiply_columns<kForm, false>(work, rows, vectors);
   if (!shape.wide) {
     widen_run(wide_weights, work.panel.weights, 2 * kDwords * vectors * shape.pairs.units());
     work.panel.weights = reinterpret_cast<const int8_t*>(wide_weights);
   }
-  multiply_columns<Form::kWiden, true>(work, rows, vectors);
+  multiply_columns<kForm, true>(work, rows, vectors);
+}
+inline void multiply_pairs(int64_t rows, const PanelShape& shape, Work work, int vectors,
+                           int16_t* wide_weights) {
+  work.depth = shape.pairs;
+  if constexpr (kHasCross) {
+    if (shape.cross) return multiply_pairs<Form::kCross>(rows, shape, work, vectors, wide_weights);
+  }
+  multiply_pairs<Form::kWiden>(rows, shape, work, vectors, wide_weights);
 }
 
 // A panel in the form its weights allow.
@@ -248,15 +286,15 @@ inline void multiply_form(const Tile& t, int64_t rows, const PanelShape& shape, 
   if (!pairs_in_two(shape, vectors))
     return multiply_pairs(rows, shape, work, vectors, wide_weights);
   Tile part = t;
-  part.columns = min_of(t.columns, 2 * kDwords);
+  part.columns = min_of(t.columns, kPairVectors * kDwords);
   work.tile = &part;
-  work.panel = panel_at(packed, 2);
-  multiply_pairs(rows, shape, work, 2, wide_weights);
+  work.panel = panel_at(packed, kPairVectors);
+  multiply_pairs(rows, shape, work, kPairVectors, wide_weights);
   part.columns = t.columns - part.columns;
-  part.out += 2 * kDwords;
-  work.panel = panel_at(packed + pairs_bytes(shape, 2), vectors - 2);
+  part.out += kPairVectors * kDwords;
+  work.panel = panel_at(packed + pairs_bytes(shape, kPairVectors), vectors - kPairVectors);
   work.ahead_bytes = 0;
-  multiply_pairs(rows, shape, work, vectors - 2, wide_weights);
+  multiply_pairs(rows, shape, work, vectors - kPairVectors, wide_weights);
 }
 
 // All rows of a chunk against one panel.

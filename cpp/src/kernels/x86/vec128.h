@@ -25,6 +25,8 @@ constexpr int kWords = kVecBytes / 2;
 constexpr int kDwords = kVecBytes / 4;
 
 EDGECV_INLINE __m128i low_half(Vec v) { return v; }
+// The sums of s32 lanes that are 128 bits apart.
+EDGECV_INLINE __m128i fold_halves(Vec v) { return v; }
 
 EDGECV_INLINE Vec load(const void* p) { return _mm_loadu_si128(static_cast<const Vec*>(p)); }
 EDGECV_INLINE Vec load_aligned(const void* p) { return _mm_load_si128(static_cast<const Vec*>(p)); }

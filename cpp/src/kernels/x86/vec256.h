@@ -26,6 +26,8 @@ constexpr int kDwords = kVecBytes / 4;
 
 EDGECV_INLINE __m128i low_half(Vec v) { return _mm256_castsi256_si128(v); }
 EDGECV_INLINE __m128i high_half(Vec v) { return _mm256_extracti128_si256(v, 1); }
+// The sums of s32 lanes that are 128 bits apart.
+EDGECV_INLINE __m128i fold_halves(Vec v) { return _mm_add_epi32(low_half(v), high_half(v)); }
 
 EDGECV_INLINE Vec load(const void* p) { return _mm256_loadu_si256(static_cast<const Vec*>(p)); }
 EDGECV_INLINE Vec load_aligned(const void* p) {

@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("CMakeLists.txt", "pyproject.toml", "cmake", "cpp", "tests/cpp", "tests/data")
+SOURCES = (
+    "CMakeLists.txt",
+    "pyproject.toml",
+    "cmake",
+    "cpp",
+    "tests/cpp",
+    "tests/data",
+    "tests/install",
+)
 SECONDS = 600  # of one test; a fault may make it run for ever
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -32,6 +33,15 @@ def test_the_kinds() -> None:
         "sign", "tail", "zero point", "rounding", "stride", "pad", "clamp", "operand swap",
         "off-by-one", "lane bound", "stripe", "ISA bit",
     ]  # fmt: skip
+
+
+def test_the_copy_holds_what_a_build_of_the_tests_adds() -> None:
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    added = re.findall(r"add_subdirectory\((\S+)\)", text)
+    assert "tests/cpp" in added
+    for folder in added:
+        if not folder.startswith("benchmarks/"):
+            assert any(folder == name or folder.startswith(name + "/") for name in TOOL.SOURCES)
 
 
 @pytest.mark.parametrize("mutant", TOOL.MUTANTS, ids=lambda mutant: mutant.name)

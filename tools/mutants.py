@@ -50,8 +50,8 @@ MUTANTS: Tuple[Mutant, ...] = (
     Mutant(  # of the input's zero point, folded into the bias
         "sign",
         "cpp/src/kernels/x86/gemm_panel.h",
-        "const uint32_t bias = static_cast<uint32_t>(source.bias[c]) -",
-        "const uint32_t bias = static_cast<uint32_t>(source.bias[c]) +",
+        "uint32_t bias = static_cast<uint32_t>(source.bias[c]) -",
+        "uint32_t bias = static_cast<uint32_t>(source.bias[c]) +",
         "kernels/conv_test",
     ),
     Mutant(  # rows with one element beyond the last vector lose it

@@ -61,16 +61,18 @@ inline Case draw_matmul_case(edgecv::kernels::Family family, Draw& draw) {
   return c;
 }
 
-// A box of elements between two dense tensors whose dims are at least the box: what slice (steps),
-// transpose (permuted strides), concat (an offset) and pad (an offset and a fill) amount to.
-// A channel shuffle: per pixel, `groups` runs become one, with gaps between the pixels.
+// A channel shuffle: per pixel, `groups` runs become one, with gaps between the pixels. One pixel
+// of many channels: the planes of a picture become pixels.
 inline Case draw_shuffle_case(edgecv::kernels::Family family, Draw& draw) {
   Case c;
   c.family = family;
   auto& p = c.make_problem<edgecv::kernels::MoveProblem>();
   const int32_t groups = draw.int32(2, 5);
-  const int32_t channels = draw.pick({draw.int32(1, 40), draw.int32(40, 300), 16, 32, 58, 116});
-  const int32_t pixels = draw.pick({draw.int32(1, 9), draw.int32(1, 400)});
+  const bool planes = draw.one_in(5);
+  const int32_t channels =
+      planes ? draw.int32(1500, 9000)
+             : draw.pick({draw.int32(1, 40), draw.int32(40, 300), 16, 32, 58, 116});
+  const int32_t pixels = planes ? 1 : draw.pick({draw.int32(1, 9), draw.int32(1, 400)});
   const int32_t run = groups * channels;
   p.element_bytes = draw.pick({1, 1, 1, 4});
   p.rank = 3;
@@ -93,6 +95,8 @@ inline Case draw_shuffle_case(edgecv::kernels::Family family, Draw& draw) {
   return c;
 }
 
+// A box of elements between two dense tensors whose dims are at least the box: what slice (steps),
+// transpose (permuted strides), concat (an offset) and pad (an offset and a fill) amount to.
 inline Case draw_move_case(edgecv::kernels::Family family, Draw& draw) {
   if (draw.one_in(4)) return draw_shuffle_case(family, draw);
   Case c;

@@ -88,9 +88,8 @@ MovePlan plan_move(const MoveProblem& p) {
   plan.transpose = (plan.run == 1 || plan.run == 4) && in_dim >= 0 && in_dim != out_dim &&
                    plan.out[out_dim] == plan.run;
   if (plan.run == 4 && plan.transpose) {
-    plan.transpose = plan.dims[out_dim] <= kMostInterleaved &&
-                     plan.out[in_dim] == plan.dims[out_dim] * plan.run &&
-                     plan.dims[in_dim] * plan.out[in_dim] <= kRunPiece / 2;
+    plan.transpose =
+        plan.dims[out_dim] <= kMostInterleaved && plan.out[in_dim] == plan.dims[out_dim] * plan.run;
   }
   if (plan.transpose) {
     move_to_end(&plan, in_dim);
@@ -113,8 +112,10 @@ MovePlan plan_move(const MoveProblem& p) {
       plan.items = outer_count(plan, 3) * div_up(plan.dims[plan.rank - 3], plan.item_rows);
       return plan;
     }
-    plan.interleave = false;
+    // An item: some of the columns.
     plan.item_rows = 4 * kTile;
+    if (plan.interleave) plan.item_rows = kRunPiece / 4 / plan.run / 4;
+    plan.interleave = false;
     plan.items = outer_count(plan, 2) * div_up(columns, plan.item_rows);
     return plan;
   }
@@ -288,24 +289,31 @@ void interleave_dwords(uint8_t* out, const uint8_t* in, int64_t in_step, int64_t
   }
 }
 
+using Interleave = void (*)(uint8_t* out, const uint8_t* in, int64_t in_step, int64_t count);
+
+Interleave interleave_of(int64_t run, int64_t rows) {
+  const bool dwords = run == 4;
+  if (rows == 2) return dwords ? interleave_dwords<2> : interleave<2>;
+  if (rows == 3) return dwords ? interleave_dwords<3> : interleave<3>;
+  return dwords ? interleave_dwords<4> : interleave<4>;
+}
+
 // `count` iterations of the loop around the two innermost dims.
 void interleave_runs(const MovePlan& plan, uint8_t* out, const uint8_t* in, int64_t count) {
   const int32_t outer = plan.rank - 3;
   const int64_t in_step = plan.in[outer + 2], columns = plan.dims[outer + 1];
-  const int64_t rows = plan.dims[outer + 2];
-  const bool dwords = plan.run == 4;
-  auto run = dwords ? interleave_dwords<4> : interleave<4>;
-  if (rows == 3) run = dwords ? interleave_dwords<3> : interleave<3>;
-  if (rows == 2) run = dwords ? interleave_dwords<2> : interleave<2>;
+  const Interleave run = interleave_of(plan.run, plan.dims[outer + 2]);
   for (int64_t i = 0; i < count; ++i)
     run(out + i * plan.out[outer], in + i * plan.in[outer], in_step, columns);
 }
 
-void transpose(uint8_t* out, int64_t out_step, const uint8_t* in, int64_t in_step, int64_t columns,
-               int64_t rows) {
-  int64_t done = 0;
-  if (rows == 3 && out_step == 3) done = interleave3(out, in, in_step, columns);
-  for (int64_t c = done; c < columns; c += kTile) {
+// `columns` of the two innermost dims.
+void transpose(const MovePlan& plan, uint8_t* out, const uint8_t* in, int64_t columns) {
+  const int64_t out_step = plan.out[plan.rank - 2], in_step = plan.in[plan.rank - 1];
+  const int64_t rows = plan.dims[plan.rank - 1];
+  if (rows <= kMostInterleaved && out_step == rows * plan.run)
+    return interleave_of(plan.run, rows)(out, in, in_step, columns);
+  for (int64_t c = 0; c < columns; c += kTile) {
     for (int64_t r = 0; r < rows; r += kTile) {
       transpose_block(out + c * out_step + r, out_step, in + r * in_step + c, in_step,
                       min_of(kTile, columns - c), min_of(kTile, rows - r));
@@ -350,7 +358,7 @@ int move_run(const void* problem, const Operands& operands, int64_t begin, int64
       continue;
     }
     if (plan.transpose) {
-      transpose(y + out, plan.out[split], x + in, plan.in[split + 1], count, plan.dims[split + 1]);
+      transpose(plan, y + out, x + in, count);
       continue;
     }
     const bool last = plan.last_run != plan.run && first + count == plan.dims[split];

@@ -15,9 +15,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --no-build-isolation -C build-dir=build/wheel
 export PATH := $(abspath $(BIN)):$(PATH)
+# One compiler and one set of flags for tests, wheel and benchmarks: with ccache the core is compiled
+# once, wherever an archive of the sources is unpacked (CCACHE_BASEDIR).
+ifeq ($(origin CC),default)
+export CC := cc
+export CXX := c++
+endif
 ifneq ($(shell command -v ccache 2>/dev/null),)
 export CMAKE_C_COMPILER_LAUNCHER ?= ccache
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
+export CCACHE_BASEDIR ?= /
 endif
 export CMAKE_GENERATOR ?= Ninja
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
@@ -119,7 +126,7 @@ slow: $(VENV)/dev.stamp ## what takes minutes: slow tests, faults on purpose, Th
 
 wheel: $(VENV)/dev.stamp ## sdist, and the wheel from it, into dist/; check the size, install in a new environment, use it
 	@rm -rf dist && mkdir -p build dist
-	@$(BIN)/python -m build --outdir dist . >build/wheel.log 2>&1 || { tail -40 build/wheel.log; exit 1; }
+	@$(BIN)/python -m build -C build-dir=build/wheel -C cmake.define.EDGECV_WERROR=ON --outdir dist . >build/wheel.log 2>&1 || { tail -40 build/wheel.log; exit 1; }
 	@$(BIN)/python tools/check_wheel.py dist
 	@tools/try_wheel.sh $(BIN)/python dist
 
@@ -154,11 +161,11 @@ $(VENV)/convert.stamp: $(VENV)/venv.stamp $(SOURCES)
 
 $(VENV)/dev.stamp: $(VENV)/venv.stamp $(SOURCES)
 	@echo "installing edgecv[dev]"
-	@$(INSTALL) '.[dev]'
+	@$(INSTALL) -C cmake.define.EDGECV_WERROR=ON '.[dev]'
 	@touch $(VENV)/convert.stamp $@
 
 build/bench/configured.stamp: $(VENV)/venv.stamp CMakeLists.txt
-	@cmake -S . -B build/bench -DCMAKE_BUILD_TYPE=Release -DEDGECV_BUILD_BENCH=ON >build/bench-configure.log || \
+	@cmake -S . -B build/bench -DCMAKE_BUILD_TYPE=Release -DEDGECV_WERROR=ON -DEDGECV_BUILD_BENCH=ON >build/bench-configure.log || \
 	  { cat build/bench-configure.log; exit 1; }
 	@touch $@
 

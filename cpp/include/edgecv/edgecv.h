@@ -325,6 +325,55 @@ EDGECV_API edgecv_status edgecv_preprocess_run(const edgecv_preprocess* preproce
                                                float scale, int32_t zero_point, void* data,
                                                size_t bytes, edgecv_error* error);
 
+/* ---- camera frames: docs/camera.md
+ * --------------------------------------------------------------------------------------------- */
+
+/* Rows top to bottom, pixels left to right, one byte a sample. */
+typedef enum edgecv_pixel_format {
+  EDGECV_FORMAT_RGB = 0,
+  EDGECV_FORMAT_BGR = 1,
+  EDGECV_FORMAT_GREY = 2,
+  EDGECV_FORMAT_NV12 = 3, /* plane 0: Y; plane 1: U V for 2 x 2 pixels */
+  EDGECV_FORMAT_NV21 = 4, /* the same with V U */
+  EDGECV_FORMAT_YUYV = 5, /* plane 0: Y0 U Y1 V */
+  EDGECV_FORMAT_INT_ = 0x7FFFFFFF
+} edgecv_pixel_format;
+
+/* What Y, U and V mean. */
+typedef enum edgecv_yuv_color {
+  EDGECV_YUV_BT601 = 0,      /* Y 16..235 */
+  EDGECV_YUV_BT601_FULL = 1, /* Y 0..255: JPEG, many webcams */
+  EDGECV_YUV_BT709 = 2,      /* Y 16..235: HD video */
+  EDGECV_YUV_BT709_FULL = 3,
+  EDGECV_YUV_INT_ = 0x7FFFFFFF
+} edgecv_yuv_color;
+
+/* A frame and the region of it that is the picture. All zeros but `size`, width, height and planes
+ * is a whole RGB frame without gaps between its rows. */
+typedef struct edgecv_frame {
+  size_t size;
+  edgecv_pixel_format format;
+  edgecv_yuv_color color; /* of NV12, NV21, YUYV */
+  int32_t width;          /* of the frame, 1..32768 */
+  int32_t height;
+  const uint8_t* planes[2]; /* plane 1: NV12, NV21 */
+  size_t strides[2];        /* bytes from a row to the next; 0: the rows have no gaps */
+  int32_t roi_left;         /* the region; all 0: the whole frame */
+  int32_t roi_top;
+  int32_t roi_width;
+  int32_t roi_height;
+} edgecv_frame;
+
+/* edgecv_preprocess_run for the region of a frame, in one pass over its rows. The same bits as
+ * edgecv_frame_to_rgb and then edgecv_preprocess_run. */
+EDGECV_API edgecv_status edgecv_preprocess_frame(const edgecv_preprocess* preprocess,
+                                                 const edgecv_frame* frame, edgecv_pixels kind,
+                                                 float scale, int32_t zero_point, void* data,
+                                                 size_t bytes, edgecv_error* error);
+/* The region as HWC RGB: bytes is 3 * its width * its height. */
+EDGECV_API edgecv_status edgecv_frame_to_rgb(const edgecv_frame* frame, uint8_t* pixels,
+                                             size_t bytes, edgecv_error* error);
+
 /* ---- session
  * -----------------------------------------------------------------------------------------------
  */
@@ -356,6 +405,11 @@ EDGECV_API edgecv_status edgecv_session_map_input(edgecv_session* session, uint3
  * input counts as filled when its last batch entry is. */
 EDGECV_API edgecv_status edgecv_session_set_image(edgecv_session* session, uint32_t index,
                                                   uint32_t batch, const edgecv_image* image,
+                                                  edgecv_error* error);
+
+/* The same for the region of a camera frame. */
+EDGECV_API edgecv_status edgecv_session_set_frame(edgecv_session* session, uint32_t index,
+                                                  uint32_t batch, const edgecv_frame* frame,
                                                   edgecv_error* error);
 
 /* Every input must have been filled since the last run (EDGECV_STATUS_WRONG_STATE): a run reuses

@@ -86,6 +86,20 @@ inline edgecv_image image(const std::uint8_t* pixels, std::int32_t width, std::i
           stride != 0 ? stride : 3 * static_cast<std::size_t>(width < 0 ? 0 : width)};
 }
 
+// A camera frame whose rows have no gaps; set strides, colour and region in the struct where they
+// differ. chroma: plane 1 of NV12 and NV21.
+inline edgecv_frame frame(edgecv_pixel_format format, const std::uint8_t* pixels,
+                          const std::uint8_t* chroma, std::int32_t width, std::int32_t height) {
+  edgecv_frame frame{};
+  frame.size = sizeof(frame);
+  frame.format = format;
+  frame.width = width;
+  frame.height = height;
+  frame.planes[0] = pixels;
+  frame.planes[1] = chroma;
+  return frame;
+}
+
 namespace detail {
 
 inline constexpr edgecv_dtype dtype(const float*) { return EDGECV_DTYPE_F32; }
@@ -205,6 +219,11 @@ class Session {
   Error set_image(std::uint32_t index, const edgecv_image& picture, std::uint32_t batch = 0) {
     Error error;
     edgecv_session_set_image(handle_, index, batch, &picture, error.get());
+    return error;
+  }
+  Error set_frame(std::uint32_t index, const edgecv_frame& camera, std::uint32_t batch = 0) {
+    Error error;
+    edgecv_session_set_frame(handle_, index, batch, &camera, error.get());
     return error;
   }
   Error run() {

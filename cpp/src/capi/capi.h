@@ -9,6 +9,7 @@
 #include "edgecv/edgecv.h"
 #include "runtime/model.h"
 #include "runtime/session.h"
+#include "vision/preprocess.h"
 
 namespace edgecv::capi {
 
@@ -56,6 +57,10 @@ inline Status no_such(const char* what, uint32_t index, size_t count, Error* err
   return fail(error, Status::kInvalidArgument, "there is no %s %u: there are %zu", what, index,
               count);
 }
+
+// The pre-processing and the frame that a caller described, judged.
+Status read_preprocess(const edgecv_preprocess* given, vision::PreprocessSpec* spec, Error* error);
+Status read_frame(const edgecv_frame* given, vision::Frame* frame, Error* error);
 
 // Copies as much of `full` as the caller's struct has room for.
 template <typename Info>

@@ -30,4 +30,18 @@ static_assert(static_cast<int>(EDGECV_DTYPE_F32) == static_cast<int>(format::Dty
                   static_cast<int>(EDGECV_DTYPE_S32) == static_cast<int>(format::Dtype::kS32),
               "one set of dtypes");
 
+static_assert(
+    static_cast<int>(EDGECV_FORMAT_NV12) == static_cast<int>(vision::PixelFormat::kNv12) &&
+        static_cast<int>(EDGECV_FORMAT_NV21) == static_cast<int>(vision::PixelFormat::kNv21) &&
+        static_cast<int>(EDGECV_FORMAT_YUYV) == static_cast<int>(vision::PixelFormat::kYuyv) &&
+        static_cast<int>(EDGECV_FORMAT_BGR) == static_cast<int>(vision::PixelFormat::kBgr) &&
+        static_cast<int>(EDGECV_FORMAT_GREY) == static_cast<int>(vision::PixelFormat::kGrey),
+    "one set of pixel formats");
+static_assert(static_cast<int>(EDGECV_YUV_BT709_FULL) ==
+                      static_cast<int>(vision::YuvColor::kBt709Full) &&
+                  static_cast<int>(EDGECV_YUV_BT601_FULL) ==
+                      static_cast<int>(vision::YuvColor::kBt601Full) &&
+                  static_cast<int>(EDGECV_YUV_BT709) == static_cast<int>(vision::YuvColor::kBt709),
+              "one set of YUV colours");
+
 }  // namespace edgecv::capi

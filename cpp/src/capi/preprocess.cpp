@@ -6,9 +6,9 @@
 using namespace edgecv;        // NOLINT: the shell's own functions have C names
 using namespace edgecv::capi;  // NOLINT
 
-namespace {
+namespace edgecv::capi {
 
-Status read_spec(const edgecv_preprocess* given, vision::PreprocessSpec* spec, Error* error) {
+Status read_preprocess(const edgecv_preprocess* given, vision::PreprocessSpec* spec, Error* error) {
   if (given == nullptr) return null_argument("`preprocess`", error);
   if (given->size < sizeof(*given)) {
     return fail(error, Status::kInvalidArgument, "the pre-processing says its size is %zu",
@@ -29,7 +29,7 @@ Status read_spec(const edgecv_preprocess* given, vision::PreprocessSpec* spec, E
   return vision::check_preprocess(*spec, error);
 }
 
-}  // namespace
+}  // namespace edgecv::capi
 
 extern "C" {
 
@@ -61,7 +61,7 @@ edgecv_status edgecv_model_preprocess(const edgecv_model* model, uint32_t index,
 edgecv_status edgecv_preprocess_check(const edgecv_preprocess* preprocess, edgecv_error* error) {
   return call(error, [&](Error* e) {
     vision::PreprocessSpec spec;
-    return read_spec(preprocess, &spec, e);
+    return read_preprocess(preprocess, &spec, e);
   });
 }
 
@@ -72,7 +72,7 @@ edgecv_status edgecv_preprocess_size(const edgecv_preprocess* preprocess, int32_
     if (width == nullptr || height == nullptr || channels == nullptr)
       return null_argument("a result's place", e);
     vision::PreprocessSpec spec;
-    EDGECV_TRY(read_spec(preprocess, &spec, e));
+    EDGECV_TRY(read_preprocess(preprocess, &spec, e));
     vision::PreprocessGeometry geometry;
     EDGECV_TRY(vision::preprocess_geometry(spec, image_width, image_height, &geometry, e));
     *width = geometry.width;
@@ -91,7 +91,7 @@ edgecv_status edgecv_preprocess_run(const edgecv_preprocess* preprocess, const e
       return fail(e, Status::kInvalidArgument, "the image says its size is %zu", image->size);
     }
     vision::PreprocessSpec spec;
-    EDGECV_TRY(read_spec(preprocess, &spec, e));
+    EDGECV_TRY(read_preprocess(preprocess, &spec, e));
     const vision::ImageView view = {image->pixels, image->width, image->height, image->stride};
     const vision::PreprocessOutput output = {static_cast<vision::OutputKind>(kind), data, bytes,
                                              scale, zero_point};

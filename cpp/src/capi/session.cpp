@@ -83,7 +83,7 @@ edgecv_status edgecv_session_set_image(edgecv_session* session, uint32_t index, 
       return fail(e, Status::kInvalidArgument, "the image says its size is %zu", image->size);
     }
     const vision::ImageView view = {image->pixels, image->width, image->height, image->stride};
-    return unwrap(session)->set_image(index, batch, view, e);
+    return unwrap(session)->set_frame(index, batch, vision::frame_of(view), e);
   });
 }
 

@@ -33,7 +33,7 @@ class Session {
   Status set_input(uint32_t index, const void* data, size_t bytes, format::Dtype dtype, bool api,
                    Error* error);
   Status map_input(uint32_t index, void** data, size_t* bytes, Error* error);
-  Status set_image(uint32_t index, uint32_t batch, const vision::ImageView& image, Error* error);
+  Status set_frame(uint32_t index, uint32_t batch, const vision::Frame& frame, Error* error);
 
   // Allocates nothing. kNanInput when a Quantize op met a NaN.
   Status run(Error* error);

@@ -128,7 +128,7 @@ Status Session::map_input(uint32_t index, void** data, size_t* bytes, Error* err
   return Status::kOk;
 }
 
-Status Session::set_image(uint32_t index, uint32_t batch, const vision::ImageView& image,
+Status Session::set_frame(uint32_t index, uint32_t batch, const vision::Frame& frame,
                           Error* error) {
   const PortRecord* record = nullptr;
   const PortPlan* port = nullptr;
@@ -144,7 +144,8 @@ Status Session::set_image(uint32_t index, uint32_t batch, const vision::ImageVie
   }
   const vision::PreprocessSpec spec = preprocess_spec(file.preprocess[record->preprocess]);
   vision::PreprocessGeometry geometry;
-  EDGECV_TRY(vision::preprocess_geometry(spec, image.width, image.height, &geometry, error));
+  EDGECV_TRY(
+      vision::preprocess_geometry(spec, frame.region_width, frame.region_height, &geometry, error));
   if (geometry.height != tensor.dims[1] || geometry.width != tensor.dims[2] ||
       vision::preprocess_channels(spec) != tensor.dims[3]) {
     return fail(error, Status::kInvalidArgument,
@@ -164,7 +165,7 @@ Status Session::set_image(uint32_t index, uint32_t batch, const vision::ImageVie
   const FpEnvScope fp_env;
   ran_ = false;
   input_set_[index] = 0;
-  EDGECV_TRY(vision::preprocess_image(spec, image, output, model_->allocator(), error));
+  EDGECV_TRY(vision::preprocess_frame(spec, frame, output, model_->allocator(), error));
   if (batch + 1 == static_cast<uint32_t>(tensor.dims[0])) input_set_[index] = 1;
   return Status::kOk;
 }

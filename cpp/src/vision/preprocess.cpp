@@ -39,6 +39,7 @@ struct Work {
   AxisWeights row_weights;
   bool rows_first;  // blend source rows, then resize along the row; else the other way round
   uint8_t* ring;    // row_weights.max_taps resized rows; rows_first: one blended source row
+  uint8_t* lines;   // RGB rows of a frame that is none: one; rows_first: max_taps of them
   const uint8_t** blended;  // the rows that make one output row, in order
   uint8_t* canvas_row;      // RGB, geometry.width samples
   void* table;              // [channels][256] of the output's element
@@ -55,8 +56,10 @@ AxisWeights take_weights(const Axis& axis, Carver* carver) {
   return w;
 }
 
-Status place(const PreprocessSpec& spec, int32_t width, int32_t height, uint8_t* base, Work* work,
+Status place(const PreprocessSpec& spec, const Frame& frame, uint8_t* base, Work* work,
              size_t* bytes, Error* error) {
+  const int32_t width = frame.region_width;
+  const int32_t height = frame.region_height;
   EDGECV_TRY(preprocess_geometry(spec, width, height, &work->geometry, error));
   const PreprocessGeometry& g = work->geometry;
   work->columns = visible_axis(spec, width, g.resized_width, g.left, g.width);
@@ -70,6 +73,11 @@ Status place(const PreprocessSpec& spec, int32_t width, int32_t height, uint8_t*
   work->ring =
       carver.take<uint8_t>(work->rows_first ? 3 * static_cast<size_t>(width)
                                             : taps * 3 * static_cast<size_t>(work->columns.count));
+  work->lines = nullptr;
+  if (frame.format != PixelFormat::kRgb) {
+    work->lines =
+        carver.take<uint8_t>((work->rows_first ? taps : 1) * 3 * static_cast<size_t>(width));
+  }
   work->blended = carver.take<const uint8_t*>(taps);
   work->canvas_row = carver.take<uint8_t>(3 * static_cast<size_t>(g.width));
   work->table = carver.take<uint8_t>(kTableBytes);
@@ -153,14 +161,10 @@ void copy_row(const uint8_t* rgb, int32_t width, ColorOrder order, uint8_t* out)
 
 size_t element_bytes(OutputKind kind) { return kind == OutputKind::kF32 ? sizeof(float) : 1; }
 
-Status check_call(const PreprocessSpec& spec, const ImageView& image,
-                  const PreprocessOutput& output, const PreprocessGeometry& g, Error* error) {
-  if (image.pixels == nullptr || output.data == nullptr) {
-    return fail(error, Status::kInvalidArgument, "pre-processing: no picture or no output");
-  }
-  if (image.stride < 3 * static_cast<size_t>(image.width)) {
-    return fail(error, Status::kInvalidArgument, "the picture's row stride %zu is below 3 * %d",
-                image.stride, image.width);
+Status check_output(const PreprocessSpec& spec, const PreprocessOutput& output,
+                    const PreprocessGeometry& g, Error* error) {
+  if (output.data == nullptr) {
+    return fail(error, Status::kInvalidArgument, "pre-processing: no output");
   }
   if (output.kind > OutputKind::kS8) {
     return fail(error, Status::kInvalidArgument, "pre-processing: unknown output kind");
@@ -188,22 +192,53 @@ void resize_visible(const Work& work, const uint8_t* row, size_t row_bytes, uint
   resize_row(row, row_bytes, work.column_weights, axis.count, out);
 }
 
+// The columns of a source row that the weights touch.
+struct Columns {
+  int32_t first;
+  int32_t end;
+};
+
+Columns touched_columns(const Work& work) {
+  const AxisWeights& w = work.column_weights;
+  const int32_t last = work.columns.count - 1;
+  return {w.start[0], w.start[last] + w.taps[last]};
+}
+
+// Row y of the region as RGB, of which the touched columns count: where it lies, or converted into
+// `line`.
+const uint8_t* rgb_row(const Frame& frame, Columns columns, int32_t y, uint8_t* line) {
+  frame_row(frame, y, columns.first, columns.end - columns.first,
+            line + 3 * static_cast<size_t>(columns.first));
+  return line;
+}
+const uint8_t* rgb_row(const Frame& frame, int32_t y) {
+  return frame.planes[0] + static_cast<size_t>(frame.top + y) * frame.strides[0] +
+         3 * static_cast<size_t>(frame.left);
+}
+
 // Fills out[3 * columns.count] with visible row `i`. `next` is the caller's state, 0 at first: the
-// source rows below it are in the ring or no longer wanted.
-void make_row(const Work& work, const ImageView& image, int32_t i, int32_t* next, uint8_t* out) {
+// source rows below it are in the ring or the lines, or no longer wanted.
+void make_row(const Work& work, const Frame& frame, int32_t i, int32_t* next, uint8_t* out) {
   const AxisWeights& rows = work.row_weights;
   const int32_t start = rows.start[i];
   const int32_t taps = rows.taps[i];
   const WeightPair* weights =
       rows.pairs + static_cast<size_t>(i) * static_cast<size_t>(rows.max_pairs);
+  const Columns columns = touched_columns(work);
+  const bool is_rgb = frame.format == PixelFormat::kRgb;
+  if (*next < start) *next = start;
 
   if (work.rows_first) {
-    const int32_t last = work.columns.count - 1;
-    const size_t begin = 3 * static_cast<size_t>(work.column_weights.start[0]);
-    const size_t end =
-        3 * static_cast<size_t>(work.column_weights.start[last] + work.column_weights.taps[last]);
+    const size_t begin = 3 * static_cast<size_t>(columns.first);
+    const size_t end = 3 * static_cast<size_t>(columns.end);
+    const auto line = [&](int32_t y) {
+      return work.lines +
+             static_cast<size_t>(y % rows.max_taps) * 3 * static_cast<size_t>(frame.region_width);
+    };
+    for (; !is_rgb && *next < start + taps; ++*next) rgb_row(frame, columns, *next, line(*next));
     for (int32_t k = 0; k < taps; ++k) {
-      work.blended[k] = image.pixels + static_cast<size_t>(start + k) * image.stride + begin;
+      const int32_t y = start + k;
+      work.blended[k] = (is_rgb ? rgb_row(frame, y) : line(y)) + begin;
     }
     blend_rows(work.blended, weights, taps, end - begin, work.ring + begin);
     resize_visible(work, work.ring, end, out);
@@ -211,19 +246,21 @@ void make_row(const Work& work, const ImageView& image, int32_t i, int32_t* next
   }
 
   const size_t bytes = 3 * static_cast<size_t>(work.columns.count);
+  const size_t readable =
+      is_rgb ? 3 * static_cast<size_t>(frame.region_width) : 3 * static_cast<size_t>(columns.end);
   const auto ring_row = [&](int32_t y) {
     return work.ring + static_cast<size_t>(y % rows.max_taps) * bytes;
   };
-  if (*next < start) *next = start;
   for (; *next < start + taps; ++*next) {
-    const uint8_t* row = image.pixels + static_cast<size_t>(*next) * image.stride;
-    resize_visible(work, row, 3 * static_cast<size_t>(image.width), ring_row(*next));
+    const uint8_t* row =
+        is_rgb ? rgb_row(frame, *next) : rgb_row(frame, columns, *next, work.lines);
+    resize_visible(work, row, readable, ring_row(*next));
   }
   for (int32_t k = 0; k < taps; ++k) work.blended[k] = ring_row(start + k);
   blend_rows(work.blended, weights, taps, bytes, out);
 }
 
-void run_rows(const PreprocessSpec& spec, const ImageView& image, const PreprocessOutput& output,
+void run_rows(const PreprocessSpec& spec, const Frame& frame, const PreprocessOutput& output,
               const Work& work) {
   const PreprocessGeometry& g = work.geometry;
   const size_t left_bytes = 3 * static_cast<size_t>(g.left > 0 ? g.left : 0);
@@ -239,7 +276,7 @@ void run_rows(const PreprocessSpec& spec, const ImageView& image, const Preproce
     if (y == 0 || !shown || i == 0) {
       for (int32_t x = 0; x < g.width; ++x) memcpy(work.canvas_row + 3 * x, spec.fill, 3);
     }
-    if (shown) make_row(work, image, i, &next, work.canvas_row + left_bytes);
+    if (shown) make_row(work, frame, i, &next, work.canvas_row + left_bytes);
     uint8_t* out = static_cast<uint8_t*>(output.data) + static_cast<size_t>(y) * out_row_bytes;
     switch (output.kind) {
       case OutputKind::kPixelsU8:
@@ -259,19 +296,29 @@ void run_rows(const PreprocessSpec& spec, const ImageView& image, const Preproce
 
 }  // namespace
 
-Status preprocess_scratch_bytes(const PreprocessSpec& spec, int32_t image_width,
-                                int32_t image_height, size_t* bytes, Error* error) {
-  Work work;
-  return place(spec, image_width, image_height, nullptr, &work, bytes, error);
+Frame frame_of(const ImageView& image) {
+  Frame frame = {};
+  frame.planes[0] = image.pixels;
+  frame.strides[0] = image.stride;
+  frame.width = frame.region_width = image.width;
+  frame.height = frame.region_height = image.height;
+  return frame;
 }
 
-Status preprocess_run(const PreprocessSpec& spec, const ImageView& image,
+Status preprocess_scratch_bytes(const PreprocessSpec& spec, const Frame& frame, size_t* bytes,
+                                Error* error) {
+  Work work;
+  return place(spec, frame, nullptr, &work, bytes, error);
+}
+
+Status preprocess_run(const PreprocessSpec& spec, const Frame& frame,
                       const PreprocessOutput& output, void* scratch, size_t scratch_bytes,
                       Error* error) {
   Work work;
   size_t needed = 0;
-  EDGECV_TRY(place(spec, image.width, image.height, nullptr, &work, &needed, error));
-  EDGECV_TRY(check_call(spec, image, output, work.geometry, error));
+  EDGECV_TRY(place(spec, frame, nullptr, &work, &needed, error));
+  EDGECV_TRY(check_frame(frame, error));
+  EDGECV_TRY(check_output(spec, output, work.geometry, error));
   if (scratch == nullptr || scratch_bytes < needed) {
     return fail(error, Status::kInvalidArgument,
                 "pre-processing needs %zu bytes of scratch, got %zu", needed, scratch_bytes);
@@ -279,7 +326,7 @@ Status preprocess_run(const PreprocessSpec& spec, const ImageView& image,
   const uintptr_t address = reinterpret_cast<uintptr_t>(scratch);
   uint8_t* base =
       static_cast<uint8_t*>(scratch) + ((kAlignment - address % kAlignment) % kAlignment);
-  EDGECV_TRY(place(spec, image.width, image.height, base, &work, &needed, error));
+  EDGECV_TRY(place(spec, frame, base, &work, &needed, error));
 
   // The divisions below are specified to round to nearest, whatever mode the caller is in.
   const FpEnvScope fp_env;
@@ -287,21 +334,38 @@ Status preprocess_run(const PreprocessSpec& spec, const ImageView& image,
   fill_axis_weights(work.rows, &work.row_weights);
   if (output.kind != OutputKind::kPixelsU8) fill_table(spec, output, work.table);
 
-  run_rows(spec, image, output, work);
+  run_rows(spec, frame, output, work);
   return Status::kOk;
 }
 
-Status preprocess_image(const PreprocessSpec& spec, const ImageView& image,
+Status preprocess_frame(const PreprocessSpec& spec, const Frame& frame,
                         const PreprocessOutput& output, const Allocator& allocator, Error* error) {
   size_t bytes = 0;
-  EDGECV_TRY(preprocess_scratch_bytes(spec, image.width, image.height, &bytes, error));
+  EDGECV_TRY(preprocess_scratch_bytes(spec, frame, &bytes, error));
   void* scratch = allocator.allocate(allocator.context, bytes, kAlignment);
   if (scratch == nullptr) {
     return fail(error, Status::kOutOfMemory, "no %zu bytes for pre-processing", bytes);
   }
-  const Status status = preprocess_run(spec, image, output, scratch, bytes, error);
+  const Status status = preprocess_run(spec, frame, output, scratch, bytes, error);
   allocator.release(allocator.context, scratch);
   return status;
+}
+
+Status preprocess_scratch_bytes(const PreprocessSpec& spec, int32_t image_width,
+                                int32_t image_height, size_t* bytes, Error* error) {
+  return preprocess_scratch_bytes(spec, frame_of({nullptr, image_width, image_height, 0}), bytes,
+                                  error);
+}
+
+Status preprocess_run(const PreprocessSpec& spec, const ImageView& image,
+                      const PreprocessOutput& output, void* scratch, size_t scratch_bytes,
+                      Error* error) {
+  return preprocess_run(spec, frame_of(image), output, scratch, scratch_bytes, error);
+}
+
+Status preprocess_image(const PreprocessSpec& spec, const ImageView& image,
+                        const PreprocessOutput& output, const Allocator& allocator, Error* error) {
+  return preprocess_frame(spec, frame_of(image), output, allocator, error);
 }
 
 }  // namespace edgecv::vision

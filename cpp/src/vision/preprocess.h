@@ -9,6 +9,7 @@
 
 #include "base/allocator.h"
 #include "base/status.h"
+#include "vision/frame.h"
 #include "vision/resize.h"
 
 namespace edgecv::vision {
@@ -43,6 +44,9 @@ struct ImageView {
   int32_t height;
   size_t stride;
 };
+
+// The whole picture as a frame.
+Frame frame_of(const ImageView& image);
 
 // Where the picture lands. The canvas is width x height; the resized picture has its top left
 // corner at (left, top), which is negative where a crop cuts it off.
@@ -81,17 +85,28 @@ bool preprocess_fixed_size(const PreprocessSpec& spec, int32_t* width, int32_t* 
 Status preprocess_geometry(const PreprocessSpec& spec, int32_t image_width, int32_t image_height,
                            PreprocessGeometry* geometry, Error* error);
 
-// How much scratch preprocess_run needs for a picture of this size; kLimit above
-// kMaxPreprocessScratch.
-Status preprocess_scratch_bytes(const PreprocessSpec& spec, int32_t image_width,
-                                int32_t image_height, size_t* bytes, Error* error);
+// How much scratch preprocess_run needs for this frame, whose pixels are not looked at; kLimit
+// above kMaxPreprocessScratch.
+Status preprocess_scratch_bytes(const PreprocessSpec& spec, const Frame& frame, size_t* bytes,
+                                Error* error);
 
-// Allocates nothing; `scratch` may have any alignment. Checks the spec, the picture and the sizes.
-Status preprocess_run(const PreprocessSpec& spec, const ImageView& image,
+// The frame's region goes through the steps of docs/preprocess.md in one pass over its rows: no
+// picture in between. Allocates nothing; `scratch` may have any alignment. Checks the spec, the
+// frame and the sizes.
+Status preprocess_run(const PreprocessSpec& spec, const Frame& frame,
                       const PreprocessOutput& output, void* scratch, size_t scratch_bytes,
                       Error* error);
 
 // The same with scratch from `allocator`.
+Status preprocess_frame(const PreprocessSpec& spec, const Frame& frame,
+                        const PreprocessOutput& output, const Allocator& allocator, Error* error);
+
+// The three for a picture.
+Status preprocess_scratch_bytes(const PreprocessSpec& spec, int32_t image_width,
+                                int32_t image_height, size_t* bytes, Error* error);
+Status preprocess_run(const PreprocessSpec& spec, const ImageView& image,
+                      const PreprocessOutput& output, void* scratch, size_t scratch_bytes,
+                      Error* error);
 Status preprocess_image(const PreprocessSpec& spec, const ImageView& image,
                         const PreprocessOutput& output, const Allocator& allocator, Error* error);
 

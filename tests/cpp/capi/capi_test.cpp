@@ -98,6 +98,13 @@ TEST(null_is_an_argument_error_everywhere) {
   CHECK_EQ(edgecv_session_set_op_callback(nullptr, nullptr, nullptr, nullptr), bad);
   CHECK_EQ(edgecv_preprocess_check(nullptr, nullptr), bad);
   CHECK_EQ(edgecv_preprocess_run(nullptr, &image, EDGECV_PIXELS_U8, 1, 0, &f, 4, nullptr), bad);
+  auto frame = sized<edgecv_frame>();
+  uint8_t byte = 0;
+  CHECK_EQ(edgecv_session_set_frame(nullptr, 0, 0, &frame, nullptr), bad);
+  CHECK_EQ(edgecv_preprocess_frame(nullptr, &frame, EDGECV_PIXELS_U8, 1, 0, &byte, 1, nullptr),
+           bad);
+  CHECK_EQ(edgecv_frame_to_rgb(nullptr, &byte, 3, nullptr), bad);
+  CHECK_EQ(edgecv_frame_to_rgb(&frame, nullptr, 3, nullptr), bad);
   CHECK_EQ(edgecv_kernel_at(0, nullptr, nullptr), bad);
   edgecv_model_destroy(nullptr);
   edgecv_session_destroy(nullptr);
@@ -115,6 +122,7 @@ TEST(null_is_an_argument_error_everywhere) {
            bad);
   CHECK_EQ(edgecv_session_map_input(own.session, 0, nullptr, &n, nullptr), bad);
   CHECK_EQ(edgecv_session_set_image(own.session, 0, 0, nullptr, nullptr), bad);
+  CHECK_EQ(edgecv_session_set_frame(own.session, 0, 0, nullptr, nullptr), bad);
   CHECK_EQ(edgecv_session_step_times(own.session, nullptr, 0, nullptr), bad);
 }
 

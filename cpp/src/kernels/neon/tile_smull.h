@@ -60,11 +60,39 @@ EDGECV_INLINE int16x8_t multiply_high(int8x16_t a, int8x16_t b) {
   return vmull_s8(vget_high_s8(a), vget_high_s8(b));
 #endif
 }
-EDGECV_INLINE int16x8_t multiply_add_high(int16x8_t sum, int8x16_t a, int8x16_t b) {
+EDGECV_INLINE int16x8_t multiply_low(int8x16_t a, int8x16_t b) {
+  return vmull_s8(vget_low_s8(a), vget_low_s8(b));
+}
+
+// Sixteen depths of a column. On aarch64 in this order of instructions: left alone, the compiler
+// multiplies all it can first and stores sums to make room.
+template <int kColumn>
+EDGECV_INLINE void add_pairs(int32x4_t (&acc)[kRows][4], const int8x16_t (&values)[kRows],
+                             int8x16_t weights) {
 #if defined(__aarch64__)
-  return vmlal_high_s8(sum, a, b);
+  int16x8_t p0, p1, p2, p3;
+  __asm__ volatile(
+      "smull %4.8h, %8.8b, %12.8b\n\t"
+      "smull %5.8h, %9.8b, %12.8b\n\t"
+      "smull %6.8h, %10.8b, %12.8b\n\t"
+      "smull %7.8h, %11.8b, %12.8b\n\t"
+      "smlal2 %4.8h, %8.16b, %12.16b\n\t"
+      "smlal2 %5.8h, %9.16b, %12.16b\n\t"
+      "smlal2 %6.8h, %10.16b, %12.16b\n\t"
+      "smlal2 %7.8h, %11.16b, %12.16b\n\t"
+      "sadalp %0.4s, %4.8h\n\t"
+      "sadalp %1.4s, %5.8h\n\t"
+      "sadalp %2.4s, %6.8h\n\t"
+      "sadalp %3.4s, %7.8h"
+      : "+w"(acc[0][kColumn]), "+w"(acc[1][kColumn]), "+w"(acc[2][kColumn]), "+w"(acc[3][kColumn]),
+        "=&w"(p0), "=&w"(p1), "=&w"(p2), "=&w"(p3)
+      : "w"(values[0]), "w"(values[1]), "w"(values[2]), "w"(values[3]), "w"(weights));
 #else
-  return vmlal_s8(sum, vget_high_s8(a), vget_high_s8(b));
+  unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+    const int16x8_t low = multiply_low(values[r], weights);
+    acc[r][kColumn] =
+        vpadalq_s16(acc[r][kColumn], vmlal_s8(low, vget_high_s8(values[r]), vget_high_s8(weights)));
+  });
 #endif
 }
 
@@ -98,15 +126,14 @@ void multiply_tile(const TileTask& task, const Clamp& clamp_in) {
     unroll<kRows>([&](auto r) __attribute__((always_inline)) { values[r] = load(a[r] + k); });
     unroll<4>([&](auto c) __attribute__((always_inline)) {
       const int8x16_t weights = load(w + 16 * c);
-      unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-        const int16x8_t low = vmull_s8(vget_low_s8(values[r]), vget_low_s8(weights));
-        if constexpr (kInPairs) {
-          acc[r][c] = vpadalq_s16(acc[r][c], multiply_add_high(low, values[r], weights));
-        } else {
-          acc[r][c] = vpadalq_s16(acc[r][c], low);
+      if constexpr (kInPairs) {
+        add_pairs<c>(acc, values, weights);
+      } else {
+        unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+          acc[r][c] = vpadalq_s16(acc[r][c], multiply_low(values[r], weights));
           acc[r][c] = vpadalq_s16(acc[r][c], multiply_high(values[r], weights));
-        }
-      });
+        });
+      }
     });
   }
   if (k < t.depth) {

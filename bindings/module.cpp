@@ -6,4 +6,5 @@ PYBIND11_MODULE(_core, module) {
   edgecv_bindings::register_model(module);
   edgecv_bindings::register_session(module);
   edgecv_bindings::register_preprocess(module);
+  edgecv_bindings::register_frame(module);
 }

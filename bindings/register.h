@@ -6,6 +6,7 @@
 
 namespace edgecv_bindings {
 
+void register_frame(pybind11::module_& module);
 void register_machine(pybind11::module_& module);
 void register_model(pybind11::module_& module);
 void register_preprocess(pybind11::module_& module);

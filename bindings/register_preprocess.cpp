@@ -7,6 +7,7 @@
 
 #include "errors.h"
 #include "register.h"
+#include "spec.h"
 
 namespace py = pybind11;
 
@@ -25,6 +26,8 @@ Field whole(const py::handle& number) {
   }
   return static_cast<Field>(static_cast<int64_t>(value));
 }
+
+}  // namespace
 
 edgecv_preprocess read_spec(const py::sequence& spec) {
   if (py::len(spec) != 17) throw py::value_error("a pre-processing record holds 17 numbers");
@@ -48,6 +51,8 @@ edgecv_preprocess read_spec(const py::sequence& spec) {
   p.std[3] = 1.0f;
   return p;
 }
+
+namespace {
 
 template <typename T>
 py::array run(const py::sequence& spec, const Image& image, edgecv_pixels kind, float scale,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "errors.h"
+#include "frame.h"
 #include "model.h"
 #include "register.h"
 
@@ -82,6 +83,17 @@ class Session {
     {
       const py::gil_scoped_release unlocked;
       status = edgecv_session_set_image(handle_, index, batch, &view, &error);
+    }
+    check(status, error);
+  }
+
+  void set_frame(uint32_t index, uint32_t batch, const py::tuple& given) {
+    const FrameView view = read_frame(given);
+    edgecv_error error;
+    edgecv_status status;
+    {
+      const py::gil_scoped_release unlocked;
+      status = edgecv_session_set_frame(handle_, index, batch, &view.frame, &error);
     }
     check(status, error);
   }
@@ -211,6 +223,7 @@ void register_session(py::module_& module) {
       .def("set_input", &Session::set_input, py::arg("index"), py::arg("array"), py::arg("raw"))
       .def("set_image", &Session::set_image, py::arg("index"), py::arg("batch"),
            py::arg("image").noconvert())
+      .def("set_frame", &Session::set_frame, py::arg("index"), py::arg("batch"), py::arg("frame"))
       .def("run", &Session::run)
       .def("get_output", &Session::get_output, py::arg("index"), py::arg("raw"))
       .def("run_traced", &Session::run_traced)

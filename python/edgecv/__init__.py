@@ -29,6 +29,7 @@ from edgecv.errors import (
     StateError,
     UnsupportedModelError,
 )
+from edgecv.frames import Frame
 from edgecv.infos import OpInfo, Quantization, StepInfo, TensorInfo, VerifyReport
 from edgecv.model import Model, load
 
@@ -47,6 +48,7 @@ __all__ = [
     "Error",
     "FileError",
     "FormatError",
+    "Frame",
     "InputError",
     "InputTypeError",
     "Model",

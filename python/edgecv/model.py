@@ -24,6 +24,7 @@ import numpy as np
 
 from edgecv import _core
 from edgecv.errors import FormatError, InputError, InputTypeError, StateError
+from edgecv.frames import Frame
 from edgecv.infos import (
     DTYPES,
     OpInfo,
@@ -219,7 +220,8 @@ class Model:
     def run_image(self, image: Any, *, raw: bool = False) -> Dict[str, Array]:
         """Run on a picture, or a list with one a batch entry, through the stored pre-processing.
 
-        image: a path (needs Pillow), or an array of shape [height, width, 3], RGB, uint8.
+        image: a path (needs Pillow), an array of shape [height, width, 3], RGB, uint8, or a
+        camera frame (``edgecv.Frame``).
         """
         index = self._image_input()
         batch = self._ports[index]["stored_shape"][0]
@@ -229,10 +231,13 @@ class Model:
                 f"input {self._inputs[index].name!r} takes {batch} picture(s) a run, "
                 f"not {len(images)}"
             )
-        pictures = [make_picture(one) for one in images]
+        pictures = [one if isinstance(one, Frame) else make_picture(one) for one in images]
         with self._session() as session:
             for i, picture in enumerate(pictures):
-                session.set_image(index, i, picture)
+                if isinstance(picture, Frame):
+                    session.set_frame(index, i, picture.to_core())
+                else:
+                    session.set_image(index, i, picture)
             session.run()
             return self._collect(session, raw)
 
@@ -246,7 +251,9 @@ class Model:
         index = self._image_input()
         pre = Preprocess.from_spec(self._open().preprocess(self._ports[index]["preprocess"]))
         images = list(image) if isinstance(image, (list, tuple)) else [image]
-        stored = np.stack([pre.apply(make_picture(one)) for one in images])
+        stored = np.stack(
+            [pre.apply(one if isinstance(one, Frame) else make_picture(one)) for one in images]
+        )
         info = self._inputs[index]
         if stored.shape != info.raw_shape:
             raise InputError(

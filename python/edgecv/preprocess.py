@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Tuple
 import numpy as np
 
 from edgecv.errors import Error
+from edgecv.frames import Frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Size = Union[int, Tuple[int, int]]
 PerChannel = Union[float, Sequence[float]]
+Picture = Union["NDArray[np.uint8]", Frame]
 Spec = Tuple[Any, ...]  # 17 numbers, see Preprocess.to_spec
 
 RESIZE_MODES = ("none", "shorter", "stretch", "letterbox")
@@ -223,26 +225,28 @@ class Preprocess:
             fill=(int(spec[14]), int(spec[15]), int(spec[16])),
         )
 
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the float model input, HWC f32, of an HWC RGB uint8 picture.
+    def apply(self, image: Picture) -> NDArray[np.float32]:
+        """Return the float model input, HWC f32, of an HWC RGB uint8 picture or a camera Frame.
 
         Raises PreprocessError for an array of another shape or dtype, or above a size limit.
         """
-        result: NDArray[np.float32] = _call("preprocess_f32", self.to_spec(), _picture(image))
+        result: NDArray[np.float32] = self._run("f32", image)
         return result
 
-    def pixels(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def pixels(self, image: Picture) -> NDArray[np.uint8]:
         """Return the resized and cropped picture, HWC uint8 in ``order``; raises as apply does."""
-        result: NDArray[np.uint8] = _call("preprocess_u8", self.to_spec(), _picture(image))
+        result: NDArray[np.uint8] = self._run("u8", image)
         return result
 
-    def quantize(self, image: NDArray[np.uint8], scale: float, zero_point: int) -> NDArray[np.int8]:
+    def quantize(self, image: Picture, scale: float, zero_point: int) -> NDArray[np.int8]:
         """Return the raw model input, HWC s8 with scale and zero_point; raises as apply does."""
-        picture = _picture(image)
-        result: NDArray[np.int8] = _call(
-            "preprocess_s8", self.to_spec(), picture, float(scale), int(zero_point)
-        )
+        result: NDArray[np.int8] = self._run("s8", image, float(scale), int(zero_point))
         return result
+
+    def _run(self, kind: str, image: Picture, *arguments: Any) -> Any:
+        if isinstance(image, Frame):
+            return _call(f"frame_{kind}", self.to_spec(), image.to_core(), *arguments)
+        return _call(f"preprocess_{kind}", self.to_spec(), _picture(image), *arguments)
 
 
 def _set(self: Preprocess, name: str, value: Any) -> None:

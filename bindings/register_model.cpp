@@ -237,7 +237,7 @@ py::dict chain(const Model& model, uint32_t index) {
   result["first_step"] = info.first_step;
   result["steps"] = info.step_count;
   result["stripe_rows"] = info.stripe_rows;
-  result["bands"] = info.bands;
+  result["stripes"] = info.stripes;
   result["buffer_bytes"] = info.buffer_bytes;
   return result;
 }

@@ -256,7 +256,7 @@ typedef struct edgecv_chain_info {
   uint32_t first_step;
   uint32_t step_count;
   int32_t stripe_rows;   /* output rows of the last step that are made at a time */
-  int32_t bands;         /* of output rows, shared among threads */
+  int32_t stripes;       /* of an image; the threads of a run share them */
   uint64_t buffer_bytes; /* of the line buffers of a thread */
 } edgecv_chain_info;
 

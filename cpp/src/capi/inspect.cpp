@@ -105,7 +105,7 @@ edgecv_status edgecv_model_chain(const edgecv_model* model, uint32_t index, edge
     full.first_step = chain.first_step;
     full.step_count = chain.link_count;
     full.stripe_rows = chain.stripe;
-    full.bands = chain.bands;
+    full.stripes = chain.stripes;
     full.buffer_bytes = chain.buffer_bytes;
     return give_info(info, full, e);
   });

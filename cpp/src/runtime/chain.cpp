@@ -134,6 +134,22 @@ RowRange input_rows(const ChainLink& link, int32_t i, RowRange out) {
           static_cast<int32_t>(end < rows ? end : rows)};
 }
 
+void begin_walk(const ChainLink* links, int32_t count, int32_t row, ChainWalk* walk) {
+  const int32_t last = count - 1;
+  int32_t* const done = walk->done;
+  for (int32_t l = 0; l < last; ++l) done[l] = links[l].rows;
+  done[last] = row;
+  for (int32_t l = last; l > 0; --l) {
+    for (int32_t i = 0; i < links[l].input_count; ++i) {
+      const int32_t from = links[l].inputs[i].producer;
+      if (from < 0) continue;
+      const int32_t begin = input_rows(links[l], i, {done[l], done[l] + 1}).begin;
+      if (begin < done[from]) done[from] = begin;
+    }
+  }
+  for (int32_t l = 0; l < count; ++l) walk->first[l] = done[l];
+}
+
 void make_stripe_problem(const Call& call, const ChainLink& link, RowRange out,
                          ops::Problem* problem) {
   *problem = call.problem;

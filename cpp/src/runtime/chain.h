@@ -4,8 +4,9 @@
 // the kernels and packed weights of their steps on the rows of the stripe (kernels/kernel.h says
 // what may vary), so the results are those of the steps one by one, bit for bit.
 //
-// For several threads the output rows are split into bands. A band computes all it needs itself:
-// rows that two bands need are computed twice.
+// Several threads share the stripes of a chain. A thread that goes on where it left off computes
+// the new rows of each link alone; where it begins anew, it computes all rows that its first stripe
+// needs, which another thread may have computed, too.
 #ifndef EDGECV_RUNTIME_CHAIN_H_
 #define EDGECV_RUNTIME_CHAIN_H_
 
@@ -49,8 +50,9 @@ struct Chain {
   uint32_t first_step, link_count;  // link i does step first_step + i
   uint32_t first_link;              // in Plan::links
   int32_t batch;
-  int32_t stripe;  // output rows at a time
-  int32_t bands;   // of an image, when several threads run it
+  int32_t stripe;   // output rows at a time
+  int32_t stripes;  // of an image
+  int32_t least;    // stripes that a thread must have left for another one to take some of them
   uint64_t buffer_bytes;
 };
 
@@ -67,65 +69,57 @@ RowRange input_rows(const ChainLink& link, int32_t i, RowRange out);
 void make_stripe_problem(const ops::Call& call, const ChainLink& link, RowRange out,
                          ops::Problem* problem);
 
-inline RowRange band_rows(int32_t rows, int32_t band, int32_t bands) {
-  return {static_cast<int32_t>(int64_t{rows} * band / bands),
-          static_cast<int32_t>(int64_t{rows} * (band + 1) / bands)};
-}
+// How far a thread is: what lies in the line buffers of links 0 .. count - 2.
+struct ChainWalk {
+  int32_t first[kMaxChainLinks];  // the row at the start of each link's buffer
+  int32_t done[kMaxChainLinks];   // each link's rows before this one are done; [count - 1]: output
+};
 
-// Goes through the work of one band in order. Calls
+// Begins anew at an output row: the buffers hold nothing.
+void begin_walk(const ChainLink* links, int32_t count, int32_t row, ChainWalk* walk);
+
+// Goes on to output row `end`. Calls
 //   visitor->shift(link, drop, count)   the first `count` rows behind the first `drop` ones of the
 //                                       link's buffer move to its start
 //   visitor->run(link, rows, first)     do these output rows; first[l] is the row at the start of
 //                                       link l's buffer
 // until run() gives something but 0, which is returned.
 template <typename Visitor>
-int walk_band(const ChainLink* links, int32_t count, int32_t stripe, RowRange band,
-              Visitor* visitor) {
+int walk_to(const ChainLink* links, int32_t count, int32_t end, ChainWalk* walk, Visitor* visitor) {
   const int32_t last = count - 1;
-  int32_t first[kMaxChainLinks], done[kMaxChainLinks], need[kMaxChainLinks];
-  for (int32_t l = 0; l < last; ++l) done[l] = links[l].rows;
-  done[last] = band.begin;
+  int32_t* const first = walk->first;
+  int32_t* const done = walk->done;
+  int32_t need[kMaxChainLinks];
+  for (int32_t l = 0; l < last; ++l) need[l] = done[l];
+  need[last] = end;
   for (int32_t l = last; l > 0; --l) {
+    if (need[l] == done[l]) continue;
     for (int32_t i = 0; i < links[l].input_count; ++i) {
       const int32_t from = links[l].inputs[i].producer;
       if (from < 0) continue;
-      const int32_t begin = input_rows(links[l], i, {done[l], done[l] + 1}).begin;
-      if (begin < done[from]) done[from] = begin;
+      const int32_t rows = input_rows(links[l], i, {done[l], need[l]}).end;
+      if (rows > need[from]) need[from] = rows;
     }
   }
-  for (int32_t l = 0; l < count; ++l) first[l] = done[l];
-  for (int32_t y = band.begin; y < band.end; y += stripe) {
-    for (int32_t l = 0; l < last; ++l) need[l] = done[l];
-    need[last] = y + stripe < band.end ? y + stripe : band.end;
-    for (int32_t l = last; l > 0; --l) {
-      if (need[l] == done[l]) continue;
-      for (int32_t i = 0; i < links[l].input_count; ++i) {
-        const int32_t from = links[l].inputs[i].producer;
-        if (from < 0) continue;
-        const int32_t end = input_rows(links[l], i, {done[l], need[l]}).end;
-        if (end > need[from]) need[from] = end;
-      }
-    }
-    for (int32_t l = 0; l < count; ++l) {
-      if (need[l] == done[l]) continue;
-      if (l != last && need[l] - first[l] > links[l].capacity) {
-        int32_t keep = done[l];
-        for (int32_t reader = l + 1; reader < count; ++reader) {
-          for (int32_t i = 0; i < links[reader].input_count; ++i) {
-            if (links[reader].inputs[i].producer != l) continue;
-            const int32_t begin =
-                input_rows(links[reader], i, {done[reader], done[reader] + 1}).begin;
-            if (begin < keep) keep = begin;
-          }
+  for (int32_t l = 0; l < count; ++l) {
+    if (need[l] == done[l]) continue;
+    if (l != last && need[l] - first[l] > links[l].capacity) {
+      int32_t keep = done[l];
+      for (int32_t reader = l + 1; reader < count; ++reader) {
+        for (int32_t i = 0; i < links[reader].input_count; ++i) {
+          if (links[reader].inputs[i].producer != l) continue;
+          const int32_t begin =
+              input_rows(links[reader], i, {done[reader], done[reader] + 1}).begin;
+          if (begin < keep) keep = begin;
         }
-        if (keep < first[l]) keep = first[l];
-        if (keep > first[l]) visitor->shift(l, keep - first[l], done[l] - keep);
-        first[l] = keep;
       }
-      const int result = visitor->run(l, RowRange{done[l], need[l]}, first);
-      if (result != 0) return result;
-      done[l] = need[l];
+      if (keep < first[l]) keep = first[l];
+      if (keep > first[l]) visitor->shift(l, keep - first[l], done[l] - keep);
+      first[l] = keep;
     }
+    const int result = visitor->run(l, RowRange{done[l], need[l]}, first);
+    if (result != 0) return result;
+    done[l] = need[l];
   }
   return 0;
 }

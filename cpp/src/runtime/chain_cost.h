@@ -19,6 +19,10 @@ struct CostModel {
   // else *stripe receives it.
   double chain(const ChainLink* links, int32_t count, int32_t batch, int32_t* stripe) const;
 
+  // How many stripes a thread must have left for another one to take half of them: it has to make
+  // the rows anew that its first stripe shares with the one before.
+  int32_t least_left(const ChainLink* links, int32_t count, int32_t stripe) const;
+
  private:
   double stripes(const ChainLink* links, int32_t count, int32_t batch, int32_t stripe) const;
   double far(uint32_t tensor) const;

@@ -189,15 +189,22 @@ class ChainPlanner {
     const int32_t rows = links[count - 1].rows;
     chain.stripe = options_.stripe > 0 ? options_.stripe : stripe;
     if (chain.stripe > rows) chain.stripe = rows;
-    chain.bands = rows < plan_.threads ? rows : plan_.threads;
+    chain.stripes = (rows + chain.stripe - 1) / chain.stripe;
+    chain.least = CostModel(plan_, model_).least_left(links, count, chain.stripe);
     Measure measure;
     measure.steps = &plan_.steps[begin];
     measure.links = links;
-    for (int32_t bands = 1; bands <= chain.bands; bands += chain.bands == 1 ? 1 : chain.bands - 1) {
-      for (int32_t band = 0; band < bands; ++band) {
-        if (walk_band(links, count, chain.stripe, band_rows(rows, band, bands), &measure) != 0)
-          return Status::kOk;
-      }
+    ChainWalk walk;
+    begin_walk(links, count, 0, &walk);
+    for (int32_t y = chain.stripe; y < rows + chain.stripe; y += chain.stripe) {
+      if (walk_to(links, count, y < rows ? y : rows, &walk, &measure) != 0) return Status::kOk;
+    }
+    // A thread may begin at any stripe. Once that one is done it is as far as if it had come from
+    // the top.
+    for (int32_t y = chain.stripe; y < rows && plan_.threads > 1; y += chain.stripe) {
+      begin_walk(links, count, y, &walk);
+      const int32_t end = y + chain.stripe < rows ? y + chain.stripe : rows;
+      if (walk_to(links, count, end, &walk, &measure) != 0) return Status::kOk;
     }
     uint64_t bytes = 0;
     for (int32_t l = 0; l + 1 < count; ++l) {

@@ -35,21 +35,27 @@ void run_range(void* context, int thread, int64_t begin, int64_t end) {
   if (result != 0) task->result.store(result, std::memory_order_relaxed);
 }
 
+// Where a thread is in a chain.
+struct alignas(64) Walker {
+  int64_t next;  // the stripe after the last one it did; -1: it has done none
+  ChainWalk walk;
+};
+
 struct ChainTask {
   const Plan* plan;
   const Chain* chain;
   const ChainLink* links;
-  int32_t bands;
   // Memory outside the chain; null where a line buffer is.
   const uint8_t* inputs[kMaxChainLinks][ops::kMaxCallInputs];
   uint8_t* output;
   uint8_t* scratch;
   uint64_t* link_times;          // null: no timing
   std::atomic<int> failed_link;  // -1: none
+  Walker walkers[kMaxThreads];
 };
 
-// Runs one band of one image on one thread.
-struct BandRunner {
+// Runs stripes of one image on one thread.
+struct StripeRunner {
   const ChainTask& task;
   int64_t image;
   uint8_t* buffers;
@@ -92,20 +98,27 @@ struct BandRunner {
   }
 };
 
-void run_bands(void* context, int thread, int64_t begin, int64_t end) {
+// Items: for each image, for each stripe.
+void run_stripes(void* context, int thread, int64_t begin, int64_t end) {
   ChainTask* task = static_cast<ChainTask*>(context);
   const Chain& chain = *task->chain;
   const int32_t count = static_cast<int32_t>(chain.link_count);
+  const int32_t rows = task->links[count - 1].rows;
   uint8_t* buffers = task->scratch + static_cast<uint64_t>(thread) * task->plan->scratch_bytes;
+  StripeRunner runner = {
+      *task, 0, buffers, buffers + chain.buffer_bytes,
+      task->link_times == nullptr ? nullptr : task->link_times + thread * kMaxChainLinks};
+  if (runner.link_times != nullptr) runner.before = now_nanoseconds();
+  Walker& walker = task->walkers[thread];
   for (int64_t item = begin; item < end; ++item) {
-    BandRunner runner = {
-        *task, item / task->bands, buffers, buffers + chain.buffer_bytes,
-        task->link_times == nullptr ? nullptr : task->link_times + thread * kMaxChainLinks};
-    if (runner.link_times != nullptr) runner.before = now_nanoseconds();
-    const RowRange band = band_rows(task->links[count - 1].rows,
-                                    static_cast<int32_t>(item % task->bands), task->bands);
-    const int failed = walk_band(task->links, count, chain.stripe, band, &runner);
+    runner.image = item / chain.stripes;
+    const int32_t y = static_cast<int32_t>(item % chain.stripes) * chain.stripe;
+    if (item != walker.next || y == 0) begin_walk(task->links, count, y, &walker.walk);
+    const int32_t to = rows - y < chain.stripe ? rows : y + chain.stripe;
+    const int failed = walk_to(task->links, count, to, &walker.walk, &runner);
     if (failed != 0) task->failed_link.store(failed - 1, std::memory_order_relaxed);
+    // After a failure nothing is taken up again.
+    walker.next = failed != 0 ? -1 : item + 1;
   }
 }
 
@@ -204,7 +217,6 @@ Status Session::run_chain(const Chain& chain, ThreadLease* lease, Error* error) 
   task.plan = plan_;
   task.chain = &chain;
   task.links = &plan_->links[chain.first_link];
-  task.bands = lease->threads() > 1 ? chain.bands : 1;
   for (uint32_t l = 0; l < chain.link_count; ++l) {
     const ops::Call& call = plan_->steps[chain.first_step + l].call;
     for (int32_t i = 0; i < call.input_count; ++i) task.inputs[l][i] = address(call.inputs[i]);
@@ -214,7 +226,10 @@ Status Session::run_chain(const Chain& chain, ThreadLease* lease, Error* error) 
   task.link_times = timing_ ? link_times_.data() : nullptr;
   task.failed_link.store(-1, std::memory_order_relaxed);
   if (timing_) memset(link_times_.data(), 0, link_times_.size() * sizeof(uint64_t));
-  lease->parallel_for(int64_t{chain.batch} * task.bands, run_bands, &task);
+  for (int t = 0; t < lease->threads(); ++t) task.walkers[t].next = -1;
+  lease->parallel_for(
+      {int64_t{chain.batch} * chain.stripes, 1, true, static_cast<uint32_t>(chain.least)},
+      run_stripes, &task);
   const int failed = task.failed_link.load(std::memory_order_relaxed);
   if (failed < 0) return Status::kOk;
   return found_nan(plan_->steps[chain.first_step + static_cast<uint32_t>(failed)].op, error);

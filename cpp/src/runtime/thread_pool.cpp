@@ -17,45 +17,58 @@ constexpr int64_t kSpinNanoseconds = 50000;
 constexpr int kPausesPerClock = 32;
 constexpr int64_t kGrainsPerThread = 8;
 constexpr size_t kWorkerStack = size_t{1} << 20;
-constexpr uint32_t kOpen = 1u << 31, kInside = 1, kEntered = 1u << 8;
 constexpr int kPushes = 64;
 
-// The parallel step under way. Workers go in through its gate while it is open, and read the rest
-// inside; nobody waits for one that comes late.
+// What a thread has left of its share of a job: grains [begin, end), of which it takes from the
+// front and others from the back. Whoever takes some has a claim on the job, which then goes on
+// until those are counted as done.
+constexpr int kGrainBits = 24;
+constexpr int64_t kMostGrains = (int64_t{1} << kGrainBits) - 1;
+
+struct Range {
+  uint32_t job;  // its number, 16 bits
+  uint32_t begin, end;
+};
+
+constexpr uint64_t pack(const Range& r) {
+  return uint64_t{r.job} << (2 * kGrainBits) | uint64_t{r.begin} << kGrainBits | r.end;
+}
+
+constexpr Range unpack(uint64_t bits) {
+  return {static_cast<uint32_t>(bits >> (2 * kGrainBits)),
+          static_cast<uint32_t>(bits >> kGrainBits & kMostGrains),
+          static_cast<uint32_t>(bits & kMostGrains)};
+}
+
+// The parallel step under way. Only who has a claim reads what is not atomic.
 struct alignas(64) Job {
   ThreadLease::Task task;
   void* context;
   int64_t items;
   int64_t grain;
-  uint32_t least;
-  bool singly;
-  int threads;
-  // kOpen, how many workers are inside (the low byte), and how often one has entered.
-  alignas(64) std::atomic<uint32_t> gate;
-};
-
-// The grains that nobody has taken of a thread's share: from the low half of `range` up to the high
-// half. The thread takes from the front, others from the back.
-struct alignas(64) Share {
-  std::atomic<uint64_t> range;
+  std::atomic<int64_t> grains;
+  std::atomic<uint32_t> least;
+  std::atomic<int> threads;
+  std::atomic<bool> singly;
+  alignas(64) std::atomic<int64_t> done;  // grains, by workers
 };
 
 struct alignas(64) Worker {
-  std::atomic<uint32_t> sequence;  // of jobs offered to this worker
+  std::atomic<uint64_t> range;  // a Range; a new number of the job wakes the worker
   std::atomic<int> parked;
   std::atomic<int> thread_id;  // for push_off
   std::atomic<int> cpu;        // it ran there last
   int pushes;                  // see separate(); touched by the holder of `busy` alone
-  uint32_t first_sequence;     // where a starting worker begins to wait; set before its thread is
   int index;
-  pthread_mutex_t mutex;
+  uint32_t first_job;  // a starting worker waits for another one; set before its thread exists
+  alignas(64) pthread_mutex_t mutex;
   pthread_cond_t wake;
 };
 
 // Plain static storage: no constructor runs, no destructor ends it under a worker.
 Job job;
-Share shares[kMaxThreads];
-Worker workers[kMaxThreads];  // [0] is the caller's place and unused
+uint32_t job_number;          // touched by the holder of `busy` alone
+Worker workers[kMaxThreads];  // [0] is the caller's place and has a range alone
 std::atomic<int> busy;        // 1 while a lease holds the pool
 std::atomic<uint32_t> fork_generation;
 std::atomic<int> limit_for_tests;
@@ -77,81 +90,90 @@ inline void pause_cpu() {
 #endif
 }
 
-constexpr uint64_t range_of(uint64_t begin, uint64_t end) { return begin | end << 32; }
-uint32_t range_begin(uint64_t range) { return static_cast<uint32_t>(range); }
-uint32_t range_end(uint64_t range) { return static_cast<uint32_t>(range >> 32); }
+// The first grain of a thread's share.
+int64_t share_begin(int thread) {
+  return job.grains.load(std::memory_order_relaxed) * thread /
+         job.threads.load(std::memory_order_relaxed);
+}
 
 // Takes grains from the front of a thread's own share.
-bool take(int thread, uint32_t* begin, uint32_t* end) {
-  std::atomic<uint64_t>& range = shares[thread].range;
-  uint64_t seen = range.load(std::memory_order_relaxed);
+bool take(int thread, uint32_t number, Range* taken) {
+  std::atomic<uint64_t>& range = workers[thread].range;
+  uint64_t bits = range.load(std::memory_order_relaxed);
+  Range rest;
   do {
-    const uint32_t left = range_end(seen) - range_begin(seen);
-    if (left == 0) return false;
-    *begin = range_begin(seen);
-    *end = *begin + (job.singly ? 1 : (left + 1) / 2);
-  } while (!range.compare_exchange_weak(seen, range_of(*end, range_end(seen)),
+    *taken = rest = unpack(bits);
+    if (rest.job != number || rest.begin >= rest.end) return false;
+    const uint32_t left = rest.end - rest.begin;
+    rest.begin += job.singly.load(std::memory_order_relaxed) ? 1 : left - left / 4;
+  } while (!range.compare_exchange_weak(bits, pack(rest), std::memory_order_acquire,
                                         std::memory_order_relaxed));
+  taken->end = rest.begin;
   return true;
 }
 
-// Moves the back half of another thread's share into this thread's, which is empty.
-bool steal(int thread) {
-  for (int i = 1; i < job.threads; ++i) {
-    std::atomic<uint64_t>& range = shares[(thread + i) % job.threads].range;
-    uint64_t seen = range.load(std::memory_order_relaxed);
+// Moves the back half of another thread's share into this thread's, which is empty. Needs a claim.
+// Small rests are left to a thread that has begun; one that has not may never come.
+bool steal(int thread, uint32_t number) {
+  const int threads = job.threads.load(std::memory_order_relaxed);
+  for (int i = 1; i < threads; ++i) {
+    const int victim = thread + i < threads ? thread + i : thread + i - threads;
+    std::atomic<uint64_t>& range = workers[victim].range;
+    uint64_t bits = range.load(std::memory_order_relaxed);
     for (;;) {
-      const uint32_t end = range_end(seen), left = end - range_begin(seen);
-      if (left == 0 || left < job.least) break;
-      const uint32_t middle = end - (left + 1) / 2;
-      if (!range.compare_exchange_weak(seen, range_of(range_begin(seen), middle),
+      Range rest = unpack(bits);
+      if (rest.job != number || rest.begin >= rest.end) break;
+      const uint32_t left = rest.end - rest.begin;
+      if (rest.begin != share_begin(victim)) {
+        if (left < job.least.load(std::memory_order_relaxed)) break;
+      } else if (together_for_tests.load(std::memory_order_relaxed)) {
+        break;
+      }
+      const Range stolen = {number, rest.end - (left + 1) / 2, rest.end};
+      rest.end = stolen.begin;
+      if (!range.compare_exchange_weak(bits, pack(rest), std::memory_order_acquire,
                                        std::memory_order_relaxed)) {
         continue;
       }
-      shares[thread].range.store(range_of(middle, end), std::memory_order_relaxed);
+      workers[thread].range.store(pack(stolen), std::memory_order_release);
       return true;
     }
   }
   return false;
 }
 
-void work(int thread) {
+// Works until nothing is left to take; returns how many grains it did.
+int64_t work(int thread, uint32_t number) {
+  int64_t done = 0;
+  Range taken;
   do {
-    uint32_t begin, end;
-    while (take(thread, &begin, &end)) {
-      const int64_t last = end * job.grain;
-      job.task(job.context, thread, begin * job.grain, last < job.items ? last : job.items);
+    while (take(thread, number, &taken)) {
+      const int64_t end = taken.end * job.grain;
+      job.task(job.context, thread, taken.begin * job.grain, end < job.items ? end : job.items);
+      done += taken.end - taken.begin;
     }
-  } while (steal(thread));
+  } while (done > 0 && steal(thread, number));
+  return done;
 }
 
-bool enter() {
-  uint32_t seen = job.gate.load(std::memory_order_relaxed);
-  while ((seen & kOpen) != 0) {
-    if (job.gate.compare_exchange_weak(seen, seen + kInside + kEntered,
-                                       std::memory_order_acquire)) {
-      return true;
+// For tests: until every worker has begun.
+void await_workers(int threads) {
+  for (int i = 1; i < threads; ++i) {
+    const uint32_t begin = static_cast<uint32_t>(share_begin(i));
+    for (;;) {
+      const Range rest = unpack(workers[i].range.load(std::memory_order_relaxed));
+      if (rest.begin != begin || rest.begin == rest.end) break;
+      sched_yield();
     }
   }
-  return false;
 }
 
-void leave() { job.gate.fetch_sub(kInside, std::memory_order_release); }
-
-void await_workers(int count) {
-  const uint32_t entered = kOpen + static_cast<uint32_t>(count) * kEntered;
-  while (job.gate.load(std::memory_order_relaxed) < entered) sched_yield();
-}
-
-constexpr uint32_t inside(uint32_t gate) { return gate & (kEntered - 1); }
-
-// Closes the gate and waits for the workers inside.
-void finish() {
-  if (inside(job.gate.fetch_and(~kOpen, std::memory_order_acquire)) == 0) return;
+// Waits for the grains that workers have taken.
+void await_done(int64_t grains) {
   int64_t deadline = 0;
   for (;;) {
     for (int i = 0; i < kPausesPerClock; ++i) {
-      if (inside(job.gate.load(std::memory_order_acquire)) == 0) return;
+      if (job.done.load(std::memory_order_acquire) == grains) return;
       pause_cpu();
     }
     const int64_t now = now_nanoseconds();
@@ -160,14 +182,24 @@ void finish() {
   }
 }
 
-// Waits until the worker's sequence leaves `seen`; returns what it is then.
+void note_cpu(Worker* self) {
+  const int cpu = current_cpu();
+  if (self->cpu.load(std::memory_order_relaxed) != cpu)
+    self->cpu.store(cpu, std::memory_order_relaxed);
+}
+
+uint32_t offered(const Worker& worker, std::memory_order order) {
+  return unpack(worker.range.load(order)).job;
+}
+
+// Waits until the worker is offered another job than number `seen`; returns its number.
 uint32_t wait_for_job(Worker* self, uint32_t seen) {
-  self->cpu.store(current_cpu(), std::memory_order_relaxed);
+  note_cpu(self);
   int64_t deadline = 0;
   for (;;) {
     for (int i = 0; i < kPausesPerClock; ++i) {
-      const uint32_t now = self->sequence.load(std::memory_order_acquire);
-      if (now != seen) return now;
+      const uint32_t number = offered(*self, std::memory_order_relaxed);
+      if (number != seen) return number;
       pause_cpu();
     }
     const int64_t now = now_nanoseconds();
@@ -175,28 +207,27 @@ uint32_t wait_for_job(Worker* self, uint32_t seen) {
     if (now >= deadline) break;
   }
   pthread_mutex_lock(&self->mutex);
-  // Sequentially consistent with offer_job: either it sees `parked`, or this sees its sequence.
+  // Sequentially consistent with offer_share: either it sees `parked`, or this sees the new job.
   self->parked.store(1, std::memory_order_seq_cst);
-  uint32_t now;
-  while ((now = self->sequence.load(std::memory_order_seq_cst)) == seen) {
+  uint32_t number;
+  while ((number = offered(*self, std::memory_order_seq_cst)) == seen) {
     pthread_cond_wait(&self->wake, &self->mutex);
   }
   self->parked.store(0, std::memory_order_relaxed);
   pthread_mutex_unlock(&self->mutex);
-  self->cpu.store(current_cpu(), std::memory_order_relaxed);
-  return now;
+  note_cpu(self);
+  return number;
 }
 
 void* worker_main(void* argument) {
   Worker* self = static_cast<Worker*>(argument);
   fp_env_set_default();
   self->thread_id.store(current_thread_id(), std::memory_order_relaxed);
-  uint32_t seen = self->first_sequence;
+  uint32_t number = self->first_job;
   for (;;) {
-    seen = wait_for_job(self, seen);
-    if (!enter()) continue;
-    if (self->index < job.threads) work(self->index);  // else it is a later job, of fewer threads
-    leave();
+    number = wait_for_job(self, number);
+    const int64_t done = work(self->index, number);
+    if (done > 0) job.done.fetch_add(done, std::memory_order_release);
   }
   return nullptr;
 }
@@ -211,12 +242,11 @@ void separate(Worker* worker, int here) {
     push_off(worker->thread_id.load(std::memory_order_relaxed), here);
 }
 
-void offer_job(Worker* worker) {
-  worker->sequence.fetch_add(1, std::memory_order_seq_cst);
+void offer_share(Worker* worker, const Range& range) {
+  worker->range.store(pack(range), std::memory_order_seq_cst);
   if (worker->parked.load(std::memory_order_seq_cst) == 0) return;
-  // Once locked, the worker waits, or has seen its sequence.
+  // Once locked, the worker waits, or has seen the job.
   pthread_mutex_lock(&worker->mutex);
-  worker->parked.store(0, std::memory_order_relaxed);
   pthread_mutex_unlock(&worker->mutex);
   pthread_cond_signal(&worker->wake);
   if (worker->pushes == 0) return;
@@ -227,7 +257,6 @@ void offer_job(Worker* worker) {
 // The child of a fork has none of the workers, and locks in whatever state they were.
 void after_fork_in_child() {
   worker_count = 0;
-  job.gate.store(0, std::memory_order_relaxed);
   fork_generation.fetch_add(1, std::memory_order_relaxed);
   busy.store(0, std::memory_order_release);
 }
@@ -247,7 +276,7 @@ int grow(int threads) {
     worker->cpu.store(-1, std::memory_order_relaxed);
     worker->pushes = 0;
     worker->index = worker_count + 1;
-    worker->first_sequence = worker->sequence.load(std::memory_order_relaxed);
+    worker->first_job = offered(*worker, std::memory_order_relaxed);
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes) != 0) break;
     pthread_attr_setstacksize(&attributes, kWorkerStack);
@@ -304,7 +333,11 @@ ThreadLease::~ThreadLease() {
 void ThreadLease::parallel_for(const Split& split, Task task, void* context) {
   if (split.items <= 0) return;
   if (threads_ > 1 && generation_ != fork_generation.load(std::memory_order_relaxed)) threads_ = 1;
-  const int64_t grains = (split.items + split.grain - 1) / split.grain;
+  int64_t grain = split.grain, grains = (split.items + grain - 1) / grain;
+  if (grains > kMostGrains) {
+    grain = (split.items + kMostGrains - 1) / kMostGrains;
+    grains = (split.items + grain - 1) / grain;
+  }
   if (threads_ == 1 || grains == 1) {
     task(context, 0, 0, split.items);
     return;
@@ -313,23 +346,25 @@ void ThreadLease::parallel_for(const Split& split, Task task, void* context) {
   job.task = task;
   job.context = context;
   job.items = split.items;
-  job.grain = split.grain;
-  job.least = split.least;
-  job.singly = split.singly;
-  job.threads = threads;
+  job.grain = grain;
+  job.grains.store(grains, std::memory_order_relaxed);
+  job.least.store(split.least, std::memory_order_relaxed);
+  job.threads.store(threads, std::memory_order_relaxed);
+  job.singly.store(split.singly, std::memory_order_relaxed);
+  job.done.store(0, std::memory_order_relaxed);
+  const uint32_t number = job_number = (job_number + 1) & 0xffff;
   for (int i = 0; i < threads; ++i) {
-    const uint64_t begin = static_cast<uint64_t>(grains * i / threads);
-    const uint64_t end = static_cast<uint64_t>(grains * (i + 1) / threads);
-    shares[i].range.store(range_of(begin, end), std::memory_order_relaxed);
+    const Range range = {number, static_cast<uint32_t>(share_begin(i)),
+                         static_cast<uint32_t>(share_begin(i + 1))};
+    if (i == 0) {
+      workers[0].range.store(pack(range), std::memory_order_release);
+    } else {
+      offer_share(&workers[i], range);
+    }
   }
-  job.gate.store(kOpen, std::memory_order_release);
-  for (int i = 1; i < threads; ++i) offer_job(&workers[i]);
-  if (together_for_tests.load(std::memory_order_relaxed)) await_workers(threads - 1);
-  work(0);
-  finish();
-  if (job.least == 1) return;
-  job.least = 1;  // now for the shares of workers that never came
-  work(0);
+  if (together_for_tests.load(std::memory_order_relaxed)) await_workers(threads);
+  const int64_t done = work(0, number);
+  await_done(grains - done);
 }
 
 void ThreadLease::parallel_for(int64_t items, Task task, void* context) {

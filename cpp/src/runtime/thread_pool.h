@@ -31,10 +31,10 @@ void prepare_threads(int threads);
 struct Split {
   int64_t items;
   int64_t grain;
-  // How many grains a thread takes at a time: one, in order, or half of what is left of its share,
-  // for work that costs something to start.
+  // How many grains a thread takes at a time: one, or most of what is left of its share, for work
+  // that costs something to start.
   bool singly = false;
-  // Shares with fewer grains left are left to their thread.
+  // Fewer grains than this are left to the thread whose share they are, if it has begun.
   uint32_t least = 1;
 };
 

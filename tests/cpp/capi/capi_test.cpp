@@ -348,7 +348,7 @@ TEST(chains_are_an_option_and_traced_sessions_see_inside) {
   CHECK_EQ(edgecv_model_chain(model, info.chain_count, &chain, &error),
            EDGECV_STATUS_INVALID_ARGUMENT);
   CHECK_EQ(edgecv_model_chain(model, 0, &chain, &error), EDGECV_STATUS_OK);
-  CHECK(chain.step_count >= 2 && chain.stripe_rows >= 1 && chain.bands >= 1);
+  CHECK(chain.step_count >= 2 && chain.stripe_rows >= 1 && chain.stripes >= 1);
   CHECK(chain.buffer_bytes > 0 && chain.buffer_bytes <= info.scratch_bytes);
   auto step = sized<edgecv_step_info>();
   CHECK_EQ(edgecv_model_step(model, chain.first_step, &step, &error), EDGECV_STATUS_OK);

@@ -219,12 +219,15 @@ void pack_column(const int8_t* w, const Depth& depth, int64_t segment_values, in
 
 // What cross adds to a column's sums by products of its own weights: those of units that meet.
 inline uint32_t cross_of_column(const int8_t* w, const Depth& depth, int64_t segment_values) {
-  uint32_t sum = 0;
+  __m128i sums = _mm_setzero_si128();  // every dword twice
   for (int64_t segment = 0; segment < depth.segments; ++segment, w += segment_values) {
-    for (int64_t k = 2; k < segment_values; k += k % 4 == 3 ? 3 : 1)
-      sum += static_cast<uint32_t>(w[k] * w[k - 2]);
+    for (int64_t k = 0; k < segment_values; k += 8) {
+      const int64_t left = segment_values - k;
+      const __m128i v = _mm_cvtepi8_epi16(left >= 8 ? load64(w + k) : load_tail(w + k, left));
+      sums = _mm_add_epi32(sums, _mm_madd_epi16(v, _mm_shuffle_epi32(v, 0xb1)));
+    }
   }
-  return sum;
+  return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_srli_si128(sums, 8))));
 }
 
 // Packs a panel of `vectors` vectors in a form that fits it; totals[c] is the sum of column c.

@@ -17,8 +17,10 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-// The values under a chunk: as u8 they take a tenth of a 512 KiB L2, as s16 a fifth.
-constexpr int64_t kChunkValues = 48 << 10;
+// The values under a chunk: as u8 they take a tenth of a 512 KiB L2, as s16 a fifth. Weights that
+// do not stay in L2 pass from L3 once a chunk: they had better meet more values.
+constexpr int64_t kChunkValues = 48 << 10, kLargeChunkValues = 128 << 10;
+constexpr int64_t kLargeWeights = 384 << 10;
 constexpr int64_t kChunkRows = 96;
 constexpr int64_t kRowStep = 12;  // chunks hold a multiple of every tile's height
 // Pairs of a group up to this size are packed as s16: they stay in L1, and widening them for each
@@ -53,12 +55,18 @@ struct ConvPlan {
   int64_t kernel_row_step;  // from kernel row to kernel row
 };
 
+inline int64_t chunk_values(const ConvPlan& plan) {
+  const bool large = plan.panels.count * plan.shape.bytes > kLargeWeights;
+  return large ? kLargeChunkValues : kChunkValues;
+}
+
 inline void plan_flat(const ConvProblem& p, ConvPlan* plan) {
   const int64_t pixels = int64_t{p.batch} * p.out_h * p.out_w;
   plan->pixel_values = 4 * plan->shape.quads.segment;
   // Rows a multiple of 256 values apart would compete for few cache sets.
   if (plan->pixel_values % 256 == 0) plan->pixel_values += 16;
-  const int64_t target = max_of(kRowStep, min_of(kChunkRows, kChunkValues / plan->pixel_values));
+  const int64_t fit = chunk_values(*plan) / plan->pixel_values;
+  const int64_t target = max_of(kRowStep, min_of(kChunkRows, fit));
   plan->chunks = max_of(1, (pixels + target / 2) / target);
   plan->chunk_w = plan->chunks == 1 ? pixels : round_up(div_up(pixels, plan->chunks), kRowStep);
   plan->chunks = div_up(pixels, plan->chunk_w);
@@ -74,7 +82,8 @@ inline void plan_window(const ConvProblem& p, ConvPlan* plan) {
   plan->column_step = p.kernel_w == 1 ? 1 : p.stride_w;
   const int64_t reach_h = (int64_t{p.kernel_h} - 1) * p.dilation_h;
   const int64_t reach_w = (int64_t{p.kernel_w} - 1) * p.dilation_w;
-  const int64_t fit = kChunkValues / (plan->channels * p.kernel_h);  // columns
+  const int64_t values = chunk_values(*plan);
+  const int64_t fit = values / (plan->channels * p.kernel_h);  // columns
   plan->chunk_w = max_of(kRowStep, (fit - reach_w - 1) / plan->column_step + 1);
   plan->chunk_w = div_up(p.out_w, div_up(p.out_w, plan->chunk_w));
   plan->columns_of_chunks = div_up(p.out_w, plan->chunk_w);
@@ -82,7 +91,7 @@ inline void plan_window(const ConvProblem& p, ConvPlan* plan) {
   plan->row_values = plan->image_columns * plan->channels;
   plan->chunk_h = 1;
   if (plan->columns_of_chunks == 1 && p.dilation_h == 1) {
-    const int64_t fit_rows = (kChunkValues / plan->row_values - reach_h - 1) / plan->row_step + 1;
+    const int64_t fit_rows = (values / plan->row_values - reach_h - 1) / plan->row_step + 1;
     plan->chunk_h = max_of(1, min_of(fit_rows, kChunkRows / plan->chunk_w));
     plan->chunk_h = div_up(p.out_h, div_up(p.out_h, plan->chunk_h));
   }

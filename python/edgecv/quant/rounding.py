@@ -51,34 +51,46 @@ def pull_back(v: Floats, q: Floats, h: Floats, bound: float) -> Floats:
     that the real optimum, rounded down and then raised where that gains most, is the integer one
     but for ties of the rounding.
     """
-    real, weight = np.maximum(v, 0.0).astype(np.float64), h.astype(np.float64)
+    # [g, n]: sums over a set are then sums of long rows.
+    real, weight, top = (
+        np.ascontiguousarray(part.T, np.float64) for part in (np.maximum(v, 0.0), h, q)
+    )
     level = _level(real, weight, bound)
-    capped = (v > q + 0.5).any(axis=1)
-    if capped.any():
-        level[capped] = _capped_level(real[capped], q[capped], weight[capped], level[capped], bound)
-    p = np.minimum(np.floor(np.maximum(real - level[:, None] / weight, 0.0) + 1e-6), q)
-    left = bound - p.sum(axis=1)
+    cut = (real > top + 0.5).any(axis=0)
+    if cut.any():
+        level[cut] = _capped_level(real[:, cut], top[:, cut], weight[:, cut], level[cut], bound)
+    p = np.minimum(np.floor(np.maximum(real - level / weight, 0.0) + 1e-6), top)
+    left = bound - p.sum(axis=0)
     gain = weight * (2.0 * (real - p) - 1.0)
-    gain[p + 1 > q] = -1.0
-    rank = np.argsort(np.argsort(-gain, axis=1, kind="stable"), axis=1)
-    p += (gain > 0) & (rank < left[:, None])
-    return np.asarray(p, np.float32)
+    gain[p + 1 > top] = -1.0
+    for i, own in enumerate(gain):
+        rank = (gain[:i] >= own).sum(axis=0) + (gain[i + 1 :] > own).sum(axis=0)
+        p[i] += (own > 0) & (rank < left)
+    return np.asarray(p.T, np.float32)
 
 
 def _level(v: Doubles, h: Doubles, bound: float) -> Doubles:
-    """The least t >= 0 at which max(v - t / h, 0) sums to at most ``bound``, [n]."""
-    order = np.argsort(-v * h, axis=1)
-    weight = np.cumsum(np.take_along_axis(1.0 / h, order, 1), axis=1)
-    levels = (np.cumsum(np.take_along_axis(v, order, 1), axis=1) - bound) / weight
-    return np.asarray(np.maximum(levels.max(axis=1), 0.0))
+    """The least t >= 0 at which max(v - t / h, 0) sums to at most ``bound``, [n], for v, h [g, n]:
+    those below it drop out until none does.
+    """
+    height, inverse = v * h, 1.0 / h
+    level = (v.sum(axis=0) - bound) / inverse.sum(axis=0)
+    for _ in range(len(v) - 1):
+        above = height > level
+        share = (inverse * above).sum(axis=0)
+        found = ((v * above).sum(axis=0) - bound) / np.where(share > 0, share, np.inf)
+        if (found <= level).all():
+            break
+        level = np.maximum(level, found)
+    return np.asarray(np.maximum(level, 0.0))
 
 
-def _capped_level(v: Doubles, q: Floats, h: Doubles, high: Doubles, bound: float) -> Doubles:
+def _capped_level(v: Doubles, q: Doubles, h: Doubles, high: Doubles, bound: float) -> Doubles:
     """The same for min(max(v - t / h, 0), q), by bisection below ``high``, where that fits."""
-    low = np.zeros(len(v))
+    low = np.zeros(v.shape[1])
     for _ in range(48):
         middle = (low + high) / 2
-        sums = np.minimum(np.maximum(v - middle[:, None] / h, 0.0), q).sum(axis=1)
+        sums = np.minimum(np.maximum(v - middle / h, 0.0), q).sum(axis=0)
         low, high = np.where(sums > bound, middle, low), np.where(sums > bound, high, middle)
     return high
 

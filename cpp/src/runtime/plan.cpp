@@ -13,9 +13,9 @@ namespace {
 
 using format::ParsedModel;
 
-// A step is shared among threads when it takes about this many ns alone; a fork and join costs
-// less than 1 us while the workers spin.
-constexpr double kParallelCost = 6000;
+// A step is shared among threads when it takes about this many ns alone: a fork and join costs 300
+// while the workers spin, and every thread has to start the kernel and to fetch what others wrote.
+constexpr double kParallelCost = 3000;
 // Pages of the file that packing has read are given back about every so many bytes.
 constexpr uint64_t kPackedAtATime = 256 << 10;
 

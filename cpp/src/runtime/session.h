@@ -75,9 +75,8 @@ class Session {
   Status found_nan(uint32_t op, Error* error) const;
   void divide_time(const Chain& chain, uint64_t nanoseconds);
   void finish_ops(uint32_t steps_done);
-  // One call of a port's kernel on this thread.
-  int run_single(const kernels::Kernel& kernel, const void* problem, const void* in,
-                 void* out) const;
+  int run_port(const kernels::Kernel& kernel, const void* problem, int64_t elements, const void* in,
+               void* out) const;
   Status find_port(bool input, uint32_t index, const format::PortRecord** record,
                    const PortPlan** port, Error* error) const;
 

@@ -64,12 +64,6 @@ Status Session::find_port(bool input, uint32_t index, const PortRecord** record,
   return Status::kOk;
 }
 
-int Session::run_single(const kernels::Kernel& kernel, const void* problem, const void* in,
-                        void* out) const {
-  const kernels::Operands operands = {&in, out, nullptr};
-  return kernel.run(problem, operands, 0, kernel.work_items(problem), scratch_);
-}
-
 Status Session::set_input(uint32_t index, const void* data, size_t bytes, Dtype dtype, bool api,
                           Error* error) {
   const PortRecord* record = nullptr;
@@ -101,13 +95,14 @@ Status Session::set_input(uint32_t index, const void* data, size_t bytes, Dtype 
   int result = 0;
   if (quantize) {
     uint8_t* staging = move ? block_ + layout_->arena_bytes : destination;
-    result = run_single(*port->convert, &port->convert_problem, data, staging);
-    if (result == 0 && move) run_single(*port->move, &port->move_problem, staging, destination);
+    result = run_port(*port->convert, &port->convert_problem, port->elements, data, staging);
+    if (result == 0 && move)
+      run_port(*port->move, &port->move_problem, port->elements, staging, destination);
   } else {
     if (dtype == Dtype::kF32 && holds_nan(static_cast<const float*>(data), port->elements)) {
       result = kernels::kNanFound;
     } else if (move) {
-      run_single(*port->move, &port->move_problem, data, destination);
+      run_port(*port->move, &port->move_problem, port->elements, data, destination);
     } else {
       memcpy(destination, data, bytes);
     }
@@ -201,12 +196,12 @@ Status Session::get_output(uint32_t index, void* data, size_t bytes, Dtype dtype
   if (dequantize) {
     if (move) {
       uint8_t* staging = block_ + layout_->arena_bytes;
-      run_single(*port->move, &port->move_problem, source, staging);
+      run_port(*port->move, &port->move_problem, port->elements, source, staging);
       source = staging;
     }
-    run_single(*port->convert, &port->convert_problem, source, data);
+    run_port(*port->convert, &port->convert_problem, port->elements, source, data);
   } else if (move) {
-    run_single(*port->move, &port->move_problem, source, data);
+    run_port(*port->move, &port->move_problem, port->elements, source, data);
   } else {
     memcpy(data, source, bytes);
   }

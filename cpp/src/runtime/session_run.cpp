@@ -12,6 +12,9 @@ namespace {
 
 using kernels::Kernel;
 
+// Ports from this size on are converted by all threads of a run.
+constexpr int64_t kParallelElements = 32 << 10;
+
 uint64_t now_nanoseconds() {
   timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -210,6 +213,14 @@ Status Session::run_step(const Step& step, ThreadLease* lease, Error* error) {
     run_range(&task, 0, 0, step.items);
   }
   return task.result.load(std::memory_order_relaxed) == 0 ? Status::kOk : found_nan(step.op, error);
+}
+
+int Session::run_port(const Kernel& kernel, const void* problem, int64_t elements, const void* in,
+                      void* out) const {
+  StepTask task{&kernel, problem, {&in, out, nullptr}, scratch_, plan_->scratch_bytes, {0}};
+  ThreadLease lease(elements < kParallelElements ? 1 : plan_->threads);
+  lease.parallel_for(kernel.work_items(problem), run_range, &task);
+  return task.result.load(std::memory_order_relaxed);
 }
 
 Status Session::run_chain(const Chain& chain, ThreadLease* lease, Error* error) {

@@ -1,5 +1,8 @@
 #include "kernels/avx2/simd.h"
 // The vocabulary above comes before the code written in it.
+// How sums are made, then what makes rows of them.
+#include "kernels/simd/dwconv_pairs.h"
+//
 #include "kernels/simd/dwconv_row.h"
 
 namespace edgecv::kernels::avx2 {

@@ -1,5 +1,8 @@
 #include "kernels/neon/simd.h"
 // The vocabulary above comes before the code written in it.
+// How sums are made, then what makes rows of them.
+#include "kernels/neon/dwconv_mla.h"
+//
 #include "kernels/simd/dwconv_row.h"
 
 namespace edgecv::kernels::neon {

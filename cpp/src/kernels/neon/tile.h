@@ -48,8 +48,7 @@ EDGECV_INLINE void store_part(int8_t* p, V128 v) {
     if constexpr (kWhich == 0) store64(p, v);
     if constexpr (kWhich == 1) store_high64(p, v);
   } else {
-    const int32_t part = dword128<kWhich>(v);
-    memcpy(p, &part, sizeof part);
+    vst1q_lane_s32(reinterpret_cast<int32_t*>(p), as_s32(v), kWhich);
   }
 }
 
@@ -103,11 +102,6 @@ EDGECV_INLINE void store_tile(const TileTask& t, const Clamp& clamp,
     }
     out += t.out_stride;
   });
-}
-
-// Where row r of a tile begins: rows beyond the last one repeat it.
-EDGECV_INLINE const int8_t* row_at(const TileTask& t, int64_t r) {
-  return t.a + min_of(r, t.rows - 1) * t.a_stride;
 }
 
 }  // namespace

@@ -43,47 +43,55 @@ EDGECV_INLINE void add_depths(const int8_t* w, const int8x16_t (&values)[kTile],
   });
 }
 
+// Tiles of kTile rows while there are so many, at least one. Out of line, and with the constants of
+// requantize loaded once a tile: the sums need the registers.
 template <int kTile>
-void multiply_tile(const TileTask& task, const Clamp& clamp_in) {
-  const TileTask t = task;
-  const Clamp clamp = clamp_in;
-  int32x4_t acc[kTile][2];
-  const int8_t* a[kTile];
-  unroll<kTile>([&](auto r) __attribute__((always_inline)) {
-    a[r] = row_at(t, r);
-    acc[r][0] = acc[r][1] = vdupq_n_s32(0);
-  });
-  const int8_t* w = t.panel + kHeadBytes;
-  int64_t k = 0;
-  int8x16_t values[kTile];
-  for (; k + 16 <= t.depth; k += 16, w += 16 * kColumns) {
-    unroll<kTile>([&](auto r) __attribute__((always_inline)) {
-      values[r] = load(a[r]);
-      a[r] += 16;
+__attribute__((noinline)) void multiply_rows(TileTask& t, const Clamp& clamp) {
+  do {
+    int32x4_t acc[kTile][2];
+    const int8_t* a[kTile];
+    a[0] = t.a;
+    unroll<kTile - 1>([&](auto r) __attribute__((always_inline)) {
+      a[r + 1] = r + 1 < t.rows ? a[r] + t.a_stride : a[r];
     });
-    add_depths<kTile, 4>(w, values, acc);
-  }
-  if (k < t.depth) {
-    unroll<kTile>([&](auto r) __attribute__((always_inline)) { values[r] = load64(a[r]); });
-    add_depths<kTile, 2>(w, values, acc);
-  }
-  Vec sums[kTile][2];
-  unroll<kTile>([&](auto r) __attribute__((always_inline)) {
-    sums[r][0] = bytes_of(acc[r][0]);
-    sums[r][1] = bytes_of(acc[r][1]);
-  });
-  store_tile<kTile, kTile>(t, clamp, sums);
+    unroll<kTile>([&](auto r)
+                      __attribute__((always_inline)) { acc[r][0] = acc[r][1] = vdupq_n_s32(0); });
+    const int8_t* w = t.panel + kHeadBytes;
+    int64_t k = 0;
+    int8x16_t values[kTile];
+    for (; k + 16 <= t.depth; k += 16, w += 16 * kColumns) {
+      unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+        values[r] = load(a[r]);
+        a[r] += 16;
+      });
+      add_depths<kTile, 4>(w, values, acc);
+    }
+    if (k < t.depth) {
+      unroll<kTile>([&](auto r) __attribute__((always_inline)) { values[r] = load64(a[r]); });
+      add_depths<kTile, 2>(w, values, acc);
+    }
+    Vec sums[kTile][2];
+    unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+      sums[r][0] = bytes_of(acc[r][0]);
+      sums[r][1] = bytes_of(acc[r][1]);
+    });
+    __asm__ volatile("" ::: "memory");
+    store_tile<kTile, kTile>(t, clamp, sums);
+    t.rows -= kTile;
+    t.a += kTile * t.a_stride;
+    t.out += kTile * t.out_stride;
+  } while (t.rows >= kTile);
 }
 
 inline void multiply_panel(TileTask& t, const Clamp& clamp) {
   while (t.rows > 0) {
-    const int64_t rows = t.rows > 4 ? 8 : t.rows > 2 ? 4 : 2;
-    if (rows == 8) multiply_tile<8>(t, clamp);
-    if (rows == 4) multiply_tile<4>(t, clamp);
-    if (rows == 2) multiply_tile<2>(t, clamp);
-    t.rows -= rows;
-    t.a += rows * t.a_stride;
-    t.out += rows * t.out_stride;
+    if (t.rows > 4) {
+      multiply_rows<8>(t, clamp);
+    } else if (t.rows > 2) {
+      multiply_rows<4>(t, clamp);
+    } else {
+      multiply_rows<2>(t, clamp);
+    }
   }
 }
 

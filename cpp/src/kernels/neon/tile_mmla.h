@@ -40,58 +40,67 @@ EDGECV_INLINE void add_depths(const int8_t* w, const int8x16_t (&values)[kPairs]
   });
 }
 
+// Tiles of kTile rows while there are so many, at least one. Out of line, and with the constants of
+// requantize loaded once a tile: the sums need the registers.
 template <int kTile>
-void multiply_tile(const TileTask& task, const Clamp& clamp_in) {
+__attribute__((noinline)) void multiply_rows(TileTask& t, const Clamp& clamp) {
   constexpr int kPairs = kTile / 2;
-  const TileTask t = task;
-  const Clamp clamp = clamp_in;
-  int32x4_t acc[kPairs][4];
-  const int8_t* a[kTile];
-  unroll<kTile>([&](auto r) __attribute__((always_inline)) { a[r] = row_at(t, r); });
-  unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
-    unroll<4>([&](auto c) __attribute__((always_inline)) { acc[i][c] = vdupq_n_s32(0); });
-  });
-  const int8_t* w = t.panel + kHeadBytes;
-  int64_t k = 0;
-  for (; k + 16 <= t.depth; k += 16, w += 16 * kColumns) {
-    int8x16_t first[kPairs], second[kPairs];
+  do {
+    int32x4_t acc[kPairs][4];
+    const int8_t* a[kTile];
+    a[0] = t.a;
+    unroll<kTile - 1>([&](auto r) __attribute__((always_inline)) {
+      a[r + 1] = r + 1 < t.rows ? a[r] + t.a_stride : a[r];
+    });
     unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
-      const int8x16_t even = load(a[2 * i]), odd = load(a[2 * i + 1]);
-      first[i] = zip_low_64(even, odd);
-      second[i] = zip_high_64(even, odd);
-      a[2 * i] += 16;
-      a[2 * i + 1] += 16;
+      unroll<4>([&](auto c) __attribute__((always_inline)) { acc[i][c] = vdupq_n_s32(0); });
     });
-    add_depths<kPairs>(w, first, acc);
-    add_depths<kPairs>(w + 8 * kColumns, second, acc);
-  }
-  if (k < t.depth) {
-    int8x16_t values[kPairs];
+    const int8_t* w = t.panel + kHeadBytes;
+    int64_t k = 0;
+    for (; k + 16 <= t.depth; k += 16, w += 16 * kColumns) {
+      int8x16_t first[kPairs], second[kPairs];
+      unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
+        const int8x16_t even = load(a[2 * i]), odd = load(a[2 * i + 1]);
+        first[i] = zip_low_64(even, odd);
+        second[i] = zip_high_64(even, odd);
+        a[2 * i] += 16;
+        a[2 * i + 1] += 16;
+      });
+      add_depths<kPairs>(w, first, acc);
+      add_depths<kPairs>(w + 8 * kColumns, second, acc);
+    }
+    if (k < t.depth) {
+      int8x16_t values[kPairs];
+      unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
+        values[i] = vcombine_s8(vld1_s8(a[2 * i]), vld1_s8(a[2 * i + 1]));
+      });
+      add_depths<kPairs>(w, values, acc);
+    }
+    Vec sums[kTile][2];
     unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
-      values[i] = vcombine_s8(vld1_s8(a[2 * i]), vld1_s8(a[2 * i + 1]));
+      unroll<2>([&](auto v) __attribute__((always_inline)) {
+        const Vec left = bytes_of(acc[i][2 * v]), right = bytes_of(acc[i][2 * v + 1]);
+        sums[2 * i][v] = zip_low_64(left, right);
+        sums[2 * i + 1][v] = zip_high_64(left, right);
+      });
     });
-    add_depths<kPairs>(w, values, acc);
-  }
-  Vec sums[kTile][2];
-  unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
-    unroll<2>([&](auto v) __attribute__((always_inline)) {
-      const Vec left = bytes_of(acc[i][2 * v]), right = bytes_of(acc[i][2 * v + 1]);
-      sums[2 * i][v] = zip_low_64(left, right);
-      sums[2 * i + 1][v] = zip_high_64(left, right);
-    });
-  });
-  store_tile<kTile, kTile>(t, clamp, sums);
+    __asm__ volatile("" ::: "memory");
+    store_tile<kTile, kTile>(t, clamp, sums);
+    t.rows -= kTile;
+    t.a += kTile * t.a_stride;
+    t.out += kTile * t.out_stride;
+  } while (t.rows >= kTile);
 }
 
 inline void multiply_panel(TileTask& t, const Clamp& clamp) {
   while (t.rows > 0) {
-    const int64_t rows = t.rows > 4 ? 8 : t.rows > 2 ? 4 : 2;
-    if (rows == 8) multiply_tile<8>(t, clamp);
-    if (rows == 4) multiply_tile<4>(t, clamp);
-    if (rows == 2) multiply_tile<2>(t, clamp);
-    t.rows -= rows;
-    t.a += rows * t.a_stride;
-    t.out += rows * t.out_stride;
+    if (t.rows > 4) {
+      multiply_rows<8>(t, clamp);
+    } else if (t.rows > 2) {
+      multiply_rows<4>(t, clamp);
+    } else {
+      multiply_rows<2>(t, clamp);
+    }
   }
 }
 

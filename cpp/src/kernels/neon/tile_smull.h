@@ -66,27 +66,46 @@ EDGECV_INLINE int16x8_t multiply_low(int8x16_t a, int8x16_t b) {
 
 // Sixteen depths of a column. On aarch64 in this order of instructions: left alone, the compiler
 // multiplies all it can first and stores sums to make room.
-template <int kColumn>
+template <int kColumn, bool kFirst>
 EDGECV_INLINE void add_pairs(int32x4_t (&acc)[kRows][4], const int8x16_t (&values)[kRows],
                              int8x16_t weights) {
 #if defined(__aarch64__)
   int16x8_t p0, p1, p2, p3;
-  __asm__ volatile(
-      "smull %4.8h, %8.8b, %12.8b\n\t"
-      "smull %5.8h, %9.8b, %12.8b\n\t"
-      "smull %6.8h, %10.8b, %12.8b\n\t"
-      "smull %7.8h, %11.8b, %12.8b\n\t"
-      "smlal2 %4.8h, %8.16b, %12.16b\n\t"
-      "smlal2 %5.8h, %9.16b, %12.16b\n\t"
-      "smlal2 %6.8h, %10.16b, %12.16b\n\t"
-      "smlal2 %7.8h, %11.16b, %12.16b\n\t"
-      "sadalp %0.4s, %4.8h\n\t"
-      "sadalp %1.4s, %5.8h\n\t"
-      "sadalp %2.4s, %6.8h\n\t"
-      "sadalp %3.4s, %7.8h"
-      : "+w"(acc[0][kColumn]), "+w"(acc[1][kColumn]), "+w"(acc[2][kColumn]), "+w"(acc[3][kColumn]),
-        "=&w"(p0), "=&w"(p1), "=&w"(p2), "=&w"(p3)
-      : "w"(values[0]), "w"(values[1]), "w"(values[2]), "w"(values[3]), "w"(weights));
+  if constexpr (kFirst) {  // begins the sums
+    __asm__ volatile(
+        "smull %4.8h, %8.8b, %12.8b\n\t"
+        "smull %5.8h, %9.8b, %12.8b\n\t"
+        "smull %6.8h, %10.8b, %12.8b\n\t"
+        "smull %7.8h, %11.8b, %12.8b\n\t"
+        "smlal2 %4.8h, %8.16b, %12.16b\n\t"
+        "smlal2 %5.8h, %9.16b, %12.16b\n\t"
+        "smlal2 %6.8h, %10.16b, %12.16b\n\t"
+        "smlal2 %7.8h, %11.16b, %12.16b\n\t"
+        "saddlp %0.4s, %4.8h\n\t"
+        "saddlp %1.4s, %5.8h\n\t"
+        "saddlp %2.4s, %6.8h\n\t"
+        "saddlp %3.4s, %7.8h"
+        : "=&w"(acc[0][kColumn]), "=&w"(acc[1][kColumn]), "=&w"(acc[2][kColumn]),
+          "=&w"(acc[3][kColumn]), "=&w"(p0), "=&w"(p1), "=&w"(p2), "=&w"(p3)
+        : "w"(values[0]), "w"(values[1]), "w"(values[2]), "w"(values[3]), "w"(weights));
+  } else {
+    __asm__ volatile(
+        "smull %4.8h, %8.8b, %12.8b\n\t"
+        "smull %5.8h, %9.8b, %12.8b\n\t"
+        "smull %6.8h, %10.8b, %12.8b\n\t"
+        "smull %7.8h, %11.8b, %12.8b\n\t"
+        "smlal2 %4.8h, %8.16b, %12.16b\n\t"
+        "smlal2 %5.8h, %9.16b, %12.16b\n\t"
+        "smlal2 %6.8h, %10.16b, %12.16b\n\t"
+        "smlal2 %7.8h, %11.16b, %12.16b\n\t"
+        "sadalp %0.4s, %4.8h\n\t"
+        "sadalp %1.4s, %5.8h\n\t"
+        "sadalp %2.4s, %6.8h\n\t"
+        "sadalp %3.4s, %7.8h"
+        : "+w"(acc[0][kColumn]), "+w"(acc[1][kColumn]), "+w"(acc[2][kColumn]),
+          "+w"(acc[3][kColumn]), "=&w"(p0), "=&w"(p1), "=&w"(p2), "=&w"(p3)
+        : "w"(values[0]), "w"(values[1]), "w"(values[2]), "w"(values[3]), "w"(weights));
+  }
 #else
   unroll<kRows>([&](auto r) __attribute__((always_inline)) {
     const int16x8_t low = multiply_low(values[r], weights);
@@ -109,57 +128,78 @@ EDGECV_INLINE Vec add_lanes(const int32x4_t (&v)[4]) {
 #endif
 }
 
-template <bool kInPairs>
-void multiply_tile(const TileTask& task, const Clamp& clamp_in) {
-  const TileTask t = task;
-  const Clamp clamp = clamp_in;
-  int32x4_t acc[kRows][4];
-  const int8_t* a[kRows];
-  unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-    a[r] = row_at(t, r);
-    unroll<4>([&](auto c) __attribute__((always_inline)) { acc[r][c] = vdupq_n_s32(0); });
-  });
-  const int8_t* w = t.panel + kHeadBytes;
-  int64_t k = 0;
-  for (; k + 16 <= t.depth; k += 16, w += 64) {
-    int8x16_t values[kRows];
-    unroll<kRows>([&](auto r) __attribute__((always_inline)) { values[r] = load(a[r] + k); });
-    unroll<4>([&](auto c) __attribute__((always_inline)) {
-      const int8x16_t weights = load(w + 16 * c);
-      if constexpr (kInPairs) {
-        add_pairs<c>(acc, values, weights);
-      } else {
-        unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-          acc[r][c] = vpadalq_s16(acc[r][c], multiply_low(values[r], weights));
-          acc[r][c] = vpadalq_s16(acc[r][c], multiply_high(values[r], weights));
-        });
-      }
-    });
-  }
-  if (k < t.depth) {
-    int8x8_t values[kRows];
-    unroll<kRows>([&](auto r) __attribute__((always_inline)) { values[r] = vld1_s8(a[r] + k); });
-    unroll<4>([&](auto c) __attribute__((always_inline)) {
-      const int8x8_t weights = vld1_s8(w + 8 * c);
+// Sixteen depths of all columns.
+template <bool kInPairs, bool kFirst>
+EDGECV_INLINE void add_depths(int32x4_t (&acc)[kRows][4], const int8_t* const (&a)[kRows],
+                              int64_t k, const int8_t* w) {
+  int8x16_t values[kRows];
+  unroll<kRows>([&](auto r) __attribute__((always_inline)) { values[r] = load(a[r] + k); });
+  unroll<4>([&](auto c) __attribute__((always_inline)) {
+    const int8x16_t weights = load(w + 16 * c);
+    if constexpr (kInPairs) {
+      add_pairs<c, kFirst>(acc, values, weights);
+    } else {
       unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-        acc[r][c] = vpadalq_s16(acc[r][c], vmull_s8(values[r], weights));
+        const int16x8_t low = multiply_low(values[r], weights);
+        if constexpr (kFirst) {
+          acc[r][c] = vpaddlq_s16(low);
+        } else {
+          acc[r][c] = vpadalq_s16(acc[r][c], low);
+        }
+        acc[r][c] = vpadalq_s16(acc[r][c], multiply_high(values[r], weights));
       });
-    });
-  }
-  Vec sums[4][1];
-  unroll<4>([&](auto r) __attribute__((always_inline)) {
-    constexpr int row = r < kRows ? r : 0;
-    sums[r][0] = add_lanes(acc[row]);
+    }
   });
-  store_tile<4, kRows>(t, clamp, sums);
+}
+
+// All rows of a panel. Out of line, and with the constants of requantize loaded once a tile: the
+// sums need the registers.
+template <bool kInPairs>
+__attribute__((noinline)) void multiply_rows(TileTask t, const Clamp& clamp) {
+  const int64_t rows_step = kRows * t.a_stride, out_step = kRows * t.out_stride;
+  for (; t.rows > 0; t.rows -= kRows, t.a += rows_step, t.out += out_step) {
+    int32x4_t acc[kRows][4];
+    const int8_t* a[kRows];
+    a[0] = t.a;
+    unroll<kRows - 1>([&](auto r) __attribute__((always_inline)) {
+      a[r + 1] = r + 1 < t.rows ? a[r] + t.a_stride : a[r];
+    });
+    const int8_t* w = t.panel + kHeadBytes;
+    int64_t k = 0;
+    if (t.depth >= 16) {
+      add_depths<kInPairs, true>(acc, a, 0, w);
+      for (k = 16, w += 64; k + 16 <= t.depth; k += 16, w += 64)
+        add_depths<kInPairs, false>(acc, a, k, w);
+    } else {
+      unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+        unroll<4>([&](auto c) __attribute__((always_inline)) { acc[r][c] = vdupq_n_s32(0); });
+      });
+    }
+    if (k < t.depth) {
+      int8x8_t values[kRows];
+      unroll<kRows>([&](auto r) __attribute__((always_inline)) { values[r] = vld1_s8(a[r] + k); });
+      unroll<4>([&](auto c) __attribute__((always_inline)) {
+        const int8x8_t weights = vld1_s8(w + 8 * c);
+        unroll<kRows>([&](auto r) __attribute__((always_inline)) {
+          acc[r][c] = vpadalq_s16(acc[r][c], vmull_s8(values[r], weights));
+        });
+      });
+    }
+    Vec sums[4][1];
+    unroll<4>([&](auto r) __attribute__((always_inline)) {
+      constexpr int row = r < kRows ? r : 0;
+      sums[r][0] = add_lanes(acc[row]);
+    });
+    __asm__ volatile("" ::: "memory");
+    store_tile<4, kRows>(t, clamp, sums);
+  }
 }
 
 inline void multiply_panel(TileTask& t, const Clamp& clamp) {
-  const auto run = load_s32(t.panel) == kPairs ? multiply_tile<true> : multiply_tile<false>;
-  for (; t.rows > 0; t.rows -= kRows) {
-    run(t, clamp);
-    t.a += kRows * t.a_stride;
-    t.out += kRows * t.out_stride;
+  if (load_s32(t.panel) == kPairs) {
+    multiply_rows<true>(t, clamp);
+  } else {
+    multiply_rows<false>(t, clamp);
   }
 }
 

@@ -1,13 +1,10 @@
 // The outputs of a depthwise s8 convolution, block by block (dwconv_row.h).
 //
-// A unit is kWords channels, so two vectors of s32 sums. A block is 4 or 7 neighbouring outputs of
-// a row. Two loops go over the channels of a block:
+// A unit is kWords channels, so two vectors of s32 sums. A block is kWide or kNarrow neighbouring
+// outputs of a row. Two loops go over the channels of a block:
 //
-// 1. Sums. A column of the input, widened to s16, becomes records of two interleaved taps, which
-//    one madd_s16 multiplies and adds: rows 2r and 2r + 1 of the column are a pair, and the last
-//    row pairs with the column before. 9 taps are 5 pairs, 25 are 13, the least there can be. A
-//    record is made once and added at once to all the outputs it belongs to, so few registers hold
-//    everything.
+// 1. Sums, by UnitSums of simd/dwconv_pairs.h or neon/dwconv_mla.h, one of which comes before this
+//    header.
 // 2. Requantization. A loop of its own because some 20 cycles of dependent conversions follow a
 //    sum: in one loop, waiting instructions would fill the schedulers and the next block's products
 //    could not start.
@@ -19,15 +16,7 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-constexpr int kWide = 7, kNarrow = 4;  // outputs of a block
-constexpr int64_t kGroupUnits = 8;     // of some blocks whose sums wait
-
-template <int kSize>
-struct RowShape {
-  static constexpr int kColumnPairs = kSize / 2;
-  static constexpr int kPairs = kColumnPairs * kSize + (kSize + 1) / 2;
-  static constexpr int64_t kUnitBytes = 2 * (2 + kPairs) * kVecBytes;
-};
+constexpr int64_t kGroupUnits = 8;  // of some blocks whose sums wait
 
 // First channel of unit i: the last unit of any width but a multiple of kWords overlaps.
 inline int64_t unit_channel(const ConvProblem& p, int64_t i) {
@@ -54,59 +43,6 @@ inline void advance(BlockTask<kSize>& t, int64_t outputs, int64_t stride) {
   t.out += outputs * t.out_step;
 }
 
-// A unit's sums in flight, two vectors an output: the channels that unpack_low_s16 and
-// unpack_high_s16 take.
-template <int kSize, int kStride, int kOutputs>
-struct UnitSums {
-  using Shape = RowShape<kSize>;
-  const int8_t* packed;
-  int8_t* out;
-  Vec last;  // previous column of the last row
-  Vec sums[kOutputs][2];
-
-  EDGECV_INLINE Vec constant(int i) const { return load(packed + i * kVecBytes); }
-
-  // Adds a column to the outputs that read it.
-  template <int kColumn>
-  EDGECV_INLINE void add_column(const Vec (&x)[kSize]) {
-    constexpr int kFirst = kColumn < kSize ? 0 : (kColumn - kSize + kStride) / kStride;
-    constexpr int kLast = kColumn / kStride < kOutputs ? kColumn / kStride : kOutputs - 1;
-    unroll<Shape::kColumnPairs>([&](auto r) __attribute__((always_inline)) {
-      const Vec records[2] = {unpack_low_s16(x[2 * r], x[2 * r + 1]),
-                              unpack_high_s16(x[2 * r], x[2 * r + 1])};
-      unroll<kLast - kFirst + 1>([&](auto i) __attribute__((always_inline)) {
-        constexpr int output = kFirst + i, tap = kColumn - output * kStride;
-        unroll<2>([&](auto h) __attribute__((always_inline)) {
-          const Vec product = madd_s16(records[h], constant(4 + 2 * (r * kSize + tap) + h));
-          if constexpr (tap == 0 && r == 0) {
-            sums[output][h] = add_s32(constant(h), product);
-          } else {
-            add_to(sums[output][h], product);
-          }
-        });
-      });
-    });
-    // The last row: taps 0, (1, 2), (3, 4) ..., each pair at its second column.
-    if constexpr (kStride == 1 || kColumn % 2 == 0) {
-      const Vec records[2] = {unpack_low_s16(last, x[kSize - 1]),
-                              unpack_high_s16(last, x[kSize - 1])};
-      unroll<kLast - kFirst + 1>([&](auto i) __attribute__((always_inline)) {
-        constexpr int output = kFirst + i, tap = kColumn - output * kStride;
-        if constexpr (tap % 2 == 0) {
-          constexpr int pair = Shape::kColumnPairs * kSize + tap / 2;
-          unroll<2>([&](auto h) __attribute__((always_inline)) {
-            add_to(sums[output][h], madd_s16(records[h], constant(4 + 2 * pair + h)));
-            if constexpr (tap == kSize - 1) {
-              store(out + (2 * output + h) * kVecBytes, sums[output][h]);
-            }
-          });
-        }
-      });
-    }
-    last = x[kSize - 1];
-  }
-};
-
 template <int kSize, int kStride, int kOutputs>
 void sum_blocks(const BlockTask<kSize>& t) {
   using Shape = RowShape<kSize>;
@@ -119,7 +55,7 @@ void sum_blocks(const BlockTask<kSize>& t) {
     unit.packed = t.packed + t.unit_begin * Shape::kUnitBytes;
     for (int64_t u = t.unit_begin; u < t.unit_end; ++u) {
       const int64_t channel = unit_channel(*t.problem, u);
-      unit.last = zero();
+      unit.start();
       unroll<kColumns>([&](auto column) __attribute__((always_inline)) {
         Vec x[kSize];
         unroll<kSize>([&](auto r) __attribute__((always_inline)) {
@@ -201,8 +137,8 @@ void run_blocks(BlockTask<kSize>& t, int64_t blocks, const Clamp& clamp) {
   t.unit_end = unit_end;
 }
 
-// How a row's outputs become blocks of 7 and 4. What they do not fill is a last block that repeats
-// outputs, or, in a row shorter than a block, stores some alone.
+// How a row's outputs become wide and narrow blocks. What they do not fill is a last block that
+// repeats outputs, or, in a row shorter than a block, stores some alone.
 struct RowSplit {
   int64_t count, wide, narrow;
   int64_t left, back;  // outputs of the last block: new, and repeated

@@ -34,8 +34,7 @@ size_t row_packed_bytes(const void* problem) {
   return static_cast<size_t>(div_up(as_conv(problem).in_c, kWords) * RowShape<kSize>::kUnitBytes);
 }
 
-// Unit: s32 bias, f32 multipliers, then s16 weights[pair][2]; two vectors each, in the order of
-// channels that unpacking leaves.
+// Unit: s32 bias, f32 multipliers, two vectors each, then s16 weights where weight_at() says.
 template <int kSize>
 void row_pack(const void* problem, void* packed) {
   const ConvProblem& p = as_conv(problem);
@@ -45,21 +44,17 @@ void row_pack(const void* problem, void* packed) {
   for (int64_t u = 0; u < div_up(p.in_c, kWords); ++u, unit += RowShape<kSize>::kUnitBytes) {
     for (int64_t i = 0; i < kWords; ++i) {
       const int64_t c = unit_channel(p, u) + i;
-      int8_t* lane = unit + i / 4 % 2 * kVecBytes + (i / 8 * 4 + i % 4) * 4;
       const int8_t* w = weights + c * kSize * kSize;
       auto folded = static_cast<uint32_t>(static_cast<const int32_t*>(p.bias)[c]);
       for (int64_t kh = 0; kh < kSize; ++kh) {
         for (int64_t kw = 0; kw < kSize; ++kw, ++w) {
-          const bool last = kh == kSize - 1;
-          const int64_t pair = kh / 2 * kSize + (last ? (kw + 1) / 2 : kw);
-          const int64_t second = last ? (kw + 1) % 2 : kh % 2;
           const int16_t word = *w;
-          memcpy(lane + (4 + 2 * pair) * kVecBytes + 2 * second, &word, sizeof word);
+          memcpy(unit + weight_at<kSize>(kh, kw, i), &word, sizeof word);
           folded -= static_cast<uint32_t>(*w * p.in_zero_point);
         }
       }
-      memcpy(lane, &folded, sizeof folded);
-      memcpy(lane + 2 * kVecBytes, &p.multiplier[c], sizeof(float));
+      memcpy(unit + dword_at(i), &folded, sizeof folded);
+      memcpy(unit + dword_at(i) + 2 * kVecBytes, &p.multiplier[c], sizeof(float));
     }
   }
 }

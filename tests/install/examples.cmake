@@ -26,3 +26,14 @@ foreach(kind edgecv shared)
     message(FATAL_ERROR "hpp_${kind} printed:\n${output}")
   endif()
 endforeach()
+
+# The camera example: its own test (negotiation with a camera that is none), then frames from a file.
+build(${SOURCE}/examples/cpp/camera)
+run(${EMULATOR} ${binary}/v4l2_test)
+string(REPEAT "every frame is 103 bytes; " 8 text) # 9 x 7 luma, 5 x 4 pairs of chroma
+string(SUBSTRING "${text}" 0 206 text)
+file(WRITE ${WORK}/frames.raw "${text}")
+run(${EMULATOR} ${binary}/camera ${MODEL} --raw ${WORK}/frames.raw --format nv12 --size 9x7)
+if(NOT output MATCHES "^frame 0: [0-4] 0\\.[0-9]+ [^\n]+\nframe 1: [^\n]+\n$")
+  message(FATAL_ERROR "camera printed:\n${output}")
+endif()

@@ -166,15 +166,16 @@ __attribute__((noinline)) void multiply_rows(TileTask t, const Clamp& clamp) {
     });
     const int8_t* w = t.panel + kHeadBytes;
     int64_t k = 0;
-    if (t.depth >= 16) {
+    if (kRows == 4 && t.depth >= 16) {
       add_depths<kInPairs, true>(acc, a, 0, w);
-      for (k = 16, w += 64; k + 16 <= t.depth; k += 16, w += 64)
-        add_depths<kInPairs, false>(acc, a, k, w);
+      k = 16;
+      w += 64;
     } else {
       unroll<kRows>([&](auto r) __attribute__((always_inline)) {
         unroll<4>([&](auto c) __attribute__((always_inline)) { acc[r][c] = vdupq_n_s32(0); });
       });
     }
+    for (; k + 16 <= t.depth; k += 16, w += 64) add_depths<kInPairs, false>(acc, a, k, w);
     if (k < t.depth) {
       int8x8_t values[kRows];
       unroll<kRows>([&](auto r) __attribute__((always_inline)) { values[r] = vld1_s8(a[r] + k); });

@@ -4,6 +4,8 @@
 
 #if defined(__SSE2__)  // part of every x86-64, so no run-time choice
 #include <emmintrin.h>
+#elif defined(__ARM_NEON)  // part of every AArch64
+#include <arm_neon.h>
 #endif
 
 namespace edgecv::vision {
@@ -151,6 +153,69 @@ void blend_rows(const uint8_t* const* rows, const WeightPair* pairs, int32_t tap
     const __m128i words0 = _mm_packs_epi32(finish(sums[0]), finish(sums[1]));
     const __m128i words1 = _mm_packs_epi32(finish(sums[2]), finish(sums[3]));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out + x), _mm_packus_epi16(words0, words1));
+  }
+  blend_columns(rows, pairs, taps, whole, bytes, out);
+}
+
+#elif defined(__ARM_NEON)
+
+namespace {
+
+int32x4_t widen(uint16x4_t v) { return vreinterpretq_s32_u32(vmovl_u16(v)); }
+
+// Eight results: narrowing with saturation is the clamp.
+uint8x8_t finish(int32x4_t low, int32x4_t high) {
+  return vqmovun_s16(vcombine_s16(vqmovn_s32(vshrq_n_s32(low, kWeightBits)),
+                                  vqmovn_s32(vshrq_n_s32(high, kWeightBits))));
+}
+
+}  // namespace
+
+void resize_row(const uint8_t* row, size_t row_bytes, const AxisWeights& axis, int32_t count,
+                uint8_t* out) {
+  for (int32_t i = 0; i < count; ++i) {
+    const size_t offset = 3 * static_cast<size_t>(axis.start[i]);
+    const int32_t taps = axis.taps[i];
+    const int32_t pair_count = (taps + 1) / 2;
+    const WeightPair* pairs = pairs_of(axis, i);
+    // Each step loads 8 bytes: two pixels and two bytes more. The last output stores 3 bytes,
+    // not 4.
+    const size_t touched = offset + 6 * static_cast<size_t>(pair_count - 1) + 8;
+    if (touched > row_bytes || i + 1 == count) {
+      resize_pixel(row + offset, pairs, taps, out + 3 * i);
+      continue;
+    }
+    const uint8_t* in = row + offset;
+    int32x4_t acc = vdupq_n_s32(kHalf);  // R G B and a stranger
+    for (int32_t k = 0; k < pair_count; ++k, in += 6) {
+      const uint16x8_t samples = vmovl_u8(vld1_u8(in));
+      const uint16x4_t low = vget_low_u16(samples);
+      const uint16x4_t next = vext_u16(low, vget_high_u16(samples), 3);
+      acc = vmlaq_n_s32(acc, widen(low), weight_of(pairs, 2 * k));
+      acc = vmlaq_n_s32(acc, widen(next), weight_of(pairs, 2 * k + 1));  // 0 past the last tap
+    }
+    const uint32_t pixel = vget_lane_u32(vreinterpret_u32_u8(finish(acc, acc)), 0);
+    memcpy(out + 3 * i, &pixel, 4);  // the fourth byte is overwritten by the next output
+  }
+}
+
+void blend_rows(const uint8_t* const* rows, const WeightPair* pairs, int32_t taps, size_t bytes,
+                uint8_t* out) {
+  const size_t whole = bytes / 16 * 16;
+  for (size_t x = 0; x < whole; x += 16) {
+    int32x4_t acc[4];
+    for (int32x4_t& one : acc) one = vdupq_n_s32(kHalf);
+    for (int32_t k = 0; k < taps; ++k) {
+      const uint8x16_t in = vld1q_u8(rows[k] + x);
+      const uint16x8_t begin = vmovl_u8(vget_low_u8(in));
+      const uint16x8_t end = vmovl_u8(vget_high_u8(in));
+      const int32_t weight = weight_of(pairs, k);
+      acc[0] = vmlaq_n_s32(acc[0], widen(vget_low_u16(begin)), weight);
+      acc[1] = vmlaq_n_s32(acc[1], widen(vget_high_u16(begin)), weight);
+      acc[2] = vmlaq_n_s32(acc[2], widen(vget_low_u16(end)), weight);
+      acc[3] = vmlaq_n_s32(acc[3], widen(vget_high_u16(end)), weight);
+    }
+    vst1q_u8(out + x, vcombine_u8(finish(acc[0], acc[1]), finish(acc[2], acc[3])));
   }
   blend_columns(rows, pairs, taps, whole, bytes, out);
 }

@@ -34,6 +34,8 @@ if(NOT EDGECV_SANITIZE)
   set_target_properties(edgecv_shared PROPERTIES
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
   target_link_options(edgecv_shared PRIVATE -Wl,--no-undefined)
+  # dlclose leaves it mapped: threads of its pool may run in it.
+  target_link_options(edgecv_shared PRIVATE -Wl,-z,nodelete)
 endif()
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/cpp/include/edgecv" DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

@@ -7,7 +7,7 @@ namespace {
 
 // Measured on Zen 3 (512 KiB of L2 a core) with MobileNetV2-224, chains of all blocks in stripes of
 // 1, 2, 4 and 8 rows against none.
-constexpr double kCall = 1000;      // ns to start a kernel on a stripe, its last tiles included
+constexpr double kCall = 500;       // ns to start a kernel on a stripe, its last tiles included
 constexpr double kFar = 0.05;       // ns a byte that comes from or goes beyond L2
 constexpr double kShift = 0.03;     // ns a byte that moves within a line buffer
 constexpr double kForkJoin = 1500;  // ns, workers awake; what they wait for each other included

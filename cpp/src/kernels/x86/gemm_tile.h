@@ -38,9 +38,10 @@ struct Work {
   Panel panel;
   Depth depth;
   int64_t first, tiles;
-  // Bytes fetched ahead into L2 while the tiles are computed, so many a tile: the next panel.
+  // Bytes fetched ahead into L2 while the tiles are computed: the next panel. So many a tile, or,
+  // as many at once would keep the tile's own loads waiting, a segment.
   const int8_t* ahead;
-  int64_t ahead_bytes;
+  int64_t ahead_bytes, segment_ahead_bytes;
 };
 
 // How far a product of few rows fetches ahead: it waits for nothing but weights, and the hardware's
@@ -51,6 +52,9 @@ constexpr int64_t kFewRows = 6;
 
 // Panels from this size on are fetched ahead.
 constexpr int64_t kAheadBytes = 4096;
+// And a part at each segment when they are so many a tile; panels that deep have few vectors.
+constexpr int64_t kManyAhead = 1024;
+constexpr int kDeepVectors = 2;
 
 // Fetches as many bytes as a step of the depth consumes.
 template <int64_t kBytes>
@@ -201,6 +205,12 @@ __attribute__((noinline)) void multiply_tiles(const Work& work) {
       const int8_t* w = work.panel.weights;
       const int64_t* const offsets = kPairs ? t.pair_offsets : t.quad_offsets;
       for (int64_t segment = 0; segment < work.depth.segments; ++segment) {
+        if constexpr (kVectors <= kDeepVectors) {
+          const int64_t tile = (row - work.first) / kRows, bytes = work.segment_ahead_bytes;
+          const int8_t* const p = work.ahead + (tile * work.depth.segments + segment) * bytes;
+          for (int64_t i = 0; i < bytes; i += 64)
+            _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T1);
+        }
         const Value* const begin = image + offsets[segment];
         unroll<kRows>([&](auto r)
                           __attribute__((always_inline)) { a[r] = begin + t.rows[row + r]; });
@@ -225,7 +235,7 @@ inline void multiply_rows(Work work, int64_t rows) {
   if (work.tiles > 0) {
     multiply_tiles<kForm, kWide, kFlat, kRows, kVectors>(work);
     work.first += work.tiles * kRows;
-    work.ahead_bytes = 0;
+    work.ahead_bytes = work.segment_ahead_bytes = 0;
   }
   if constexpr (kRows > 1) {
     if (work.first < rows) multiply_rows<kForm, kWide, kFlat, kRows / 2, kVectors>(work, rows);
@@ -293,7 +303,7 @@ inline void multiply_form(const Tile& t, int64_t rows, const PanelShape& shape, 
   part.columns = t.columns - part.columns;
   part.out += kPairVectors * kDwords;
   work.panel = panel_at(packed + pairs_bytes(shape, kPairVectors), vectors - kPairVectors);
-  work.ahead_bytes = 0;
+  work.ahead_bytes = work.segment_ahead_bytes = 0;
   multiply_pairs(rows, shape, work, vectors - kPairVectors, wide_weights);
 }
 
@@ -311,6 +321,10 @@ void multiply_panel(const Tile& t, int64_t rows, const PanelShape& shape, const 
   if (rows > kFewRows && shape.bytes >= kAheadBytes) {
     const int64_t tiles = max_of(1, rows / tall_rows(vectors));
     work.ahead_bytes = round_up(shape.bytes / tiles, 64);
+    if (!t.flat && vectors <= kDeepVectors && work.ahead_bytes >= kManyAhead) {
+      work.segment_ahead_bytes = round_up(work.ahead_bytes / shape.quads.segments, 64);
+      work.ahead_bytes = 0;
+    }
   }
   work.depth = quad_depth(shape, work.panel.form);
   if constexpr (kDot4) {

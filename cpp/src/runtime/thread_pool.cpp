@@ -70,6 +70,7 @@ Job job;
 uint32_t job_number;          // touched by the holder of `busy` alone
 Worker workers[kMaxThreads];  // [0] is the caller's place and has a range alone
 std::atomic<int> busy;        // 1 while a lease holds the pool
+std::atomic<int> leases;      // alive, of one thread included
 std::atomic<uint32_t> fork_generation;
 std::atomic<int> limit_for_tests;
 std::atomic<bool> together_for_tests;
@@ -258,6 +259,7 @@ void offer_share(Worker* worker, const Range& range) {
 void after_fork_in_child() {
   worker_count = 0;
   fork_generation.fetch_add(1, std::memory_order_relaxed);
+  leases.store(0, std::memory_order_relaxed);
   busy.store(0, std::memory_order_release);
 }
 
@@ -314,20 +316,28 @@ void set_thread_limit_for_tests(int limit, bool together) {
 void prepare_threads(int threads) { ThreadLease lease(threads); }
 
 ThreadLease::ThreadLease(int wanted) {
+  generation_ = fork_generation.load(std::memory_order_relaxed);
+  leases.fetch_add(1, std::memory_order_relaxed);
   if (wanted <= 1) return;
-  const int limit = thread_limit();
-  if (wanted > limit) wanted = limit;
+  limit_ = thread_limit();
+  if (wanted > limit_) wanted = limit_;
   if (wanted <= 1 || busy.exchange(1, std::memory_order_acquire) != 0) return;
   threads_ = grow(wanted);
-  generation_ = fork_generation.load(std::memory_order_relaxed);
   if (threads_ == 1) busy.store(0, std::memory_order_release);
   const int here = current_cpu();
   for (int i = 1; i < threads_; ++i) separate(&workers[i], here);
 }
 
 ThreadLease::~ThreadLease() {
-  if (threads_ == 1 || generation_ != fork_generation.load(std::memory_order_relaxed)) return;
-  busy.store(0, std::memory_order_release);
+  if (generation_ != fork_generation.load(std::memory_order_relaxed)) return;
+  leases.fetch_sub(1, std::memory_order_relaxed);
+  if (threads_ > 1) busy.store(0, std::memory_order_release);
+}
+
+// Other runs have CPUs of their own: this one takes those that are left.
+int ThreadLease::threads_now() const {
+  const int left = limit_ - leases.load(std::memory_order_relaxed) + 1;
+  return left < 1 ? 1 : left < threads_ ? left : threads_;
 }
 
 void ThreadLease::parallel_for(const Split& split, Task task, void* context) {
@@ -338,11 +348,12 @@ void ThreadLease::parallel_for(const Split& split, Task task, void* context) {
     grain = (split.items + kMostGrains - 1) / kMostGrains;
     grains = (split.items + grain - 1) / grain;
   }
-  if (threads_ == 1 || grains == 1) {
+  const int available = threads_ == 1 ? 1 : threads_now();
+  const int threads = grains < available ? static_cast<int>(grains) : available;
+  if (threads == 1) {
     task(context, 0, 0, split.items);
     return;
   }
-  const int threads = grains < threads_ ? static_cast<int>(grains) : threads_;
   job.task = task;
   job.context = context;
   job.items = split.items;

@@ -1,7 +1,7 @@
 // The one thread pool of the process. Workers start lazily; they spin for at most 50 us after a
-// parallel step and sleep then. One run at a time holds the pool; a run that finds it taken works
-// on its own thread alone. Nothing here allocates; workers block all signals and run with the
-// default floating-point environment.
+// parallel step and sleep then. One run at a time holds the pool, and leaves a CPU to every other
+// run under way; a run that finds the pool taken works on its own thread alone. Nothing here
+// allocates; workers block all signals and run with the default floating-point environment.
 //
 // Work is shared out in grains of items. Every thread has a share of neighbouring grains, the same
 // part of each step, so that what it reads is likely what it wrote; a thread that has done its
@@ -56,7 +56,10 @@ class ThreadLease {
   void parallel_for(int64_t items, Task task, void* context);
 
  private:
+  int threads_now() const;
+
   int threads_ = 1;
+  int limit_ = 1;
   uint32_t generation_ = 0;  // of the pool; a fork in between makes the workers vanish
 };
 

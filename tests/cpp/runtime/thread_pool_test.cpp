@@ -196,6 +196,29 @@ TEST(a_second_lease_works_alone) {
   for (const auto& seen : count.seen) CHECK_EQ(seen.load(), 1);
 }
 
+// A step has no more threads than CPUs that other runs leave.
+TEST(runs_leave_a_cpu_to_each_other) {
+  struct Seen {
+    std::atomic<int> workers{0};
+  };
+  const auto note = [](void* context, int thread, int64_t, int64_t) {
+    if (thread != 0) ++static_cast<Seen*>(context)->workers;
+  };
+  const Limit limit(2);
+  ThreadLease first(2);
+  REQUIRE_EQ(first.threads(), 2);
+  Seen alone, beside, again;
+  first.parallel_for(20, note, &alone);
+  {
+    ThreadLease second(1);
+    first.parallel_for(20, note, &beside);
+  }
+  first.parallel_for(20, note, &again);
+  CHECK(alone.workers.load() > 0);
+  CHECK_EQ(beside.workers.load(), 0);
+  CHECK(again.workers.load() > 0);
+}
+
 TEST(never_more_threads_than_the_mask) {
   const int available = edgecv::runtime::available_threads();
   CHECK(available >= 1 && available <= kMaxThreads);

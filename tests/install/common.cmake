@@ -1,5 +1,6 @@
 # What the install tests share: paths, and commands that must succeed.
 cmake_minimum_required(VERSION 3.18)
+string(REPLACE "|" ";" EMULATOR "${EMULATOR}")
 set(PREFIX ${WORK}/prefix)
 set(MODEL ${SOURCE}/tests/data/golden/convnet.ecv)
 set(PICTURE ${WORK}/picture.ppm)

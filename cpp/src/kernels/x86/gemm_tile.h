@@ -52,7 +52,7 @@ constexpr int64_t kFewRows = 6;
 
 // Panels from this size on are fetched ahead.
 constexpr int64_t kAheadBytes = 4096;
-// And a part at each segment when they are so many a tile; panels that deep have few vectors.
+// And a part at each segment when they are so many a tile; panels that deep have two vectors.
 constexpr int64_t kManyAhead = 1024;
 constexpr int kDeepVectors = 2;
 
@@ -168,8 +168,9 @@ EDGECV_INLINE const int8_t* multiply_run(Vec (&acc)[kRows][kVectors],
   return w;
 }
 
-// Out of line: inlined next to its siblings, the compiler leaves accumulators in memory.
-template <Form kForm, bool kWide, bool kFlat, int kRows, int kVectors>
+// Out of line: inlined next to its siblings, the compiler leaves accumulators in memory. kDeep:
+// fetches ahead a segment at a time, which short segments would feel.
+template <Form kForm, bool kWide, bool kFlat, int kRows, int kVectors, bool kDeep>
 __attribute__((noinline)) void multiply_tiles(const Work& work) {
   const Tile& t = *work.tile;
   constexpr bool kCross = kForm == Form::kCross, kPairs = of_pairs(kForm);
@@ -205,7 +206,7 @@ __attribute__((noinline)) void multiply_tiles(const Work& work) {
       const int8_t* w = work.panel.weights;
       const int64_t* const offsets = kPairs ? t.pair_offsets : t.quad_offsets;
       for (int64_t segment = 0; segment < work.depth.segments; ++segment) {
-        if constexpr (kVectors <= kDeepVectors) {
+        if constexpr (kDeep) {
           const int64_t tile = (row - work.first) / kRows, bytes = work.segment_ahead_bytes;
           const int8_t* const p = work.ahead + (tile * work.depth.segments + segment) * bytes;
           for (int64_t i = 0; i < bytes; i += 64)
@@ -233,7 +234,12 @@ template <Form kForm, bool kWide, bool kFlat, int kRows, int kVectors>
 inline void multiply_rows(Work work, int64_t rows) {
   work.tiles = (rows - work.first) / kRows;
   if (work.tiles > 0) {
-    multiply_tiles<kForm, kWide, kFlat, kRows, kVectors>(work);
+    constexpr bool kMayBeDeep = !kFlat && kVectors == kDeepVectors && kRows == tall_rows(kVectors);
+    if (kMayBeDeep && work.segment_ahead_bytes > 0) {
+      multiply_tiles<kForm, kWide, kFlat, kRows, kVectors, kMayBeDeep>(work);
+    } else {
+      multiply_tiles<kForm, kWide, kFlat, kRows, kVectors, false>(work);
+    }
     work.first += work.tiles * kRows;
     work.ahead_bytes = work.segment_ahead_bytes = 0;
   }
@@ -321,7 +327,7 @@ void multiply_panel(const Tile& t, int64_t rows, const PanelShape& shape, const 
   if (rows > kFewRows && shape.bytes >= kAheadBytes) {
     const int64_t tiles = max_of(1, rows / tall_rows(vectors));
     work.ahead_bytes = round_up(shape.bytes / tiles, 64);
-    if (!t.flat && vectors <= kDeepVectors && work.ahead_bytes >= kManyAhead) {
+    if (!t.flat && vectors == kDeepVectors && work.ahead_bytes >= kManyAhead) {
       work.segment_ahead_bytes = round_up(work.ahead_bytes / shape.quads.segments, 64);
       work.ahead_bytes = 0;
     }

@@ -14,8 +14,12 @@ Status read_frame(const edgecv_frame* given, vision::Frame* frame, Error* error)
     return fail(error, Status::kInvalidArgument, "the frame says its size is %zu", given->size);
   }
   memset(static_cast<void*>(frame), 0, sizeof(*frame));
-  frame->format = static_cast<vision::PixelFormat>(given->format);
-  frame->color = static_cast<vision::YuvColor>(given->color);
+  // As bytes: a caller's enum may hold what is none of its values.
+  static_assert(sizeof(given->format) == sizeof(frame->format) &&
+                    sizeof(given->color) == sizeof(frame->color),
+                "enums of 32 bits");
+  memcpy(&frame->format, &given->format, sizeof(frame->format));
+  memcpy(&frame->color, &given->color, sizeof(frame->color));
   frame->width = given->width;
   frame->height = given->height;
   for (int plane = 0; plane < 2; ++plane) {

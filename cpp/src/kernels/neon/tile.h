@@ -7,7 +7,8 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-// The head of a panel: its form, bias, multipliers.
+// The head of a panel: its form, whether depths are ordered, bias, multipliers.
+constexpr int64_t kOrderedAt = 4;
 constexpr int64_t kBiasAt = 16, kMultiplierAt = kBiasAt + 4 * kColumns;
 constexpr int64_t kHeadBytes = kMultiplierAt + 4 * kColumns;
 

@@ -21,13 +21,17 @@ namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
 // For every four depths the four weights of each column.
-inline void pack_column(const int8_t* w, int64_t values, int64_t, int64_t c, int8_t* out) {
+inline void pack_column(const int8_t* w, int64_t values, int64_t, bool, int64_t c, int8_t* out) {
   for (int64_t k = 0; k < values; k += 4) {
     memcpy(out + k * kColumns + c * 4, w + k, static_cast<size_t>(min_of(4, values - k)));
   }
 }
 
-inline int32_t choose_form(const int8_t*, int64_t, int32_t, int32_t) { return 0; }
+constexpr bool kOrdersDepths = false;
+inline bool needs_order(int32_t) { return false; }
+inline void order_depths(int8_t*, const int8_t*, int64_t) {}
+
+inline int32_t choose_form(const int8_t*, int64_t, bool, int32_t, int32_t) { return 0; }
 
 // Depths k .. k + 4 * kSteps, one of the left factor's registers a row.
 template <int kTile, int kSteps>

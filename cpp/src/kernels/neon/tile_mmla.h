@@ -20,13 +20,17 @@ namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
 // For every eight depths the eight weights of each column.
-inline void pack_column(const int8_t* w, int64_t values, int64_t, int64_t c, int8_t* out) {
+inline void pack_column(const int8_t* w, int64_t values, int64_t, bool, int64_t c, int8_t* out) {
   for (int64_t k = 0; k < values; k += 8) {
     memcpy(out + k * kColumns + c * 8, w + k, static_cast<size_t>(min_of(8, values - k)));
   }
 }
 
-inline int32_t choose_form(const int8_t*, int64_t, int32_t, int32_t) { return 0; }
+constexpr bool kOrdersDepths = false;
+inline bool needs_order(int32_t) { return false; }
+inline void order_depths(int8_t*, const int8_t*, int64_t) {}
+
+inline int32_t choose_form(const int8_t*, int64_t, bool, int32_t, int32_t) { return 0; }
 
 // Eight depths of kPairs pairs of rows.
 template <int kPairs>

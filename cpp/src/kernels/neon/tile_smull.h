@@ -1,10 +1,12 @@
 // A tile of the dense s8 product on plain NEON: kRows rows by four columns, one register a sum,
 // each lane of which holds a part of the depth that is added up at the end.
 //
-// smull and smlal add the products of depths k and k + 8 in s16 lanes, sadalp adds neighbouring
-// lanes to s32. Two products fit s16 unless the input reaches -128 where two weights that meet are
-// both -128; a panel's weights and the proven range of the input say so at packing, and a panel
-// that fails widens every product.
+// smull and smlal add products in s16 lanes, sadalp adds neighbouring lanes to s32. Two products
+// fit s16 unless the input reaches -128 where two weights that meet are both -128. Four fit where
+// the weights were quantized for it: of every eight depths, 0 1 4 5 and 2 3 6 7 are such fours, and
+// on aarch64 every 32 depths are put in the order in which each lane gets one four. A panel's
+// weights and the proven range of the input say at packing which form is exact; if none is, every
+// product is widened.
 #ifndef EDGECV_KERNELS_NEON_TILE_SMULL_H_
 #define EDGECV_KERNELS_NEON_TILE_SMULL_H_
 
@@ -28,18 +30,66 @@ constexpr int kRows = 2;  // of sixteen registers
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-enum Form : int32_t { kSingle, kPairs };
+enum Form : int32_t { kSingle, kPairs, kQuads };
+
+constexpr bool kOrdersDepths = kRows == 4;
+// Whether a panel of that form needs its layer's depths in order.
+inline bool needs_order(int32_t form) { return form == kQuads; }
+
+// Where depth k of 32 goes: 8 * (its place in its four) + the four.
+constexpr int64_t ordered(int64_t k) {
+  const int64_t four = k / 8 * 2 + k % 4 / 2, place = k / 4 % 2 * 2 + k % 2;
+  return 8 * place + four;
+}
 
 // For every 16 depths the 16 weights of each column; of the last 8 depths 8.
-inline void pack_column(const int8_t* w, int64_t values, int64_t depth, int64_t c, int8_t* out) {
-  for (int64_t k = 0; k < values;) {
-    const int64_t unit = k + 16 <= depth ? 16 : 8;
-    memcpy(out + k * kColumns + c * unit, w + k, static_cast<size_t>(min_of(unit, values - k)));
-    k += unit;
+inline void pack_column(const int8_t* w, int64_t values, int64_t depth, bool ordered_depths,
+                        int64_t c, int8_t* out) {
+  for (int64_t k = 0; k < values; ++k) {
+    const bool in_order = ordered_depths && k / 32 * 32 + 32 <= depth;
+    const int64_t at = in_order ? k / 32 * 32 + ordered(k % 32) : k;
+    const int64_t block = at / 16 * 16, unit = block + 16 <= depth ? 16 : 8;
+    out[block * kColumns + c * unit + at - block] = w[k];
   }
 }
 
-inline int32_t choose_form(const int8_t* weights, int64_t depth, int32_t in_lo, int32_t in_hi) {
+#if defined(__aarch64__)
+// A row's depths in that order.
+inline void order_depths(int8_t* out, const int8_t* in, int64_t depth) {
+  static const uint8_t kFirst[16] = {0, 2, 8, 10, 16, 18, 24, 26, 1, 3, 9, 11, 17, 19, 25, 27};
+  const uint8x16_t first = vld1q_u8(kFirst), second = vaddq_u8(first, vdupq_n_u8(4));
+  int64_t k = 0;
+  for (; k + 32 <= depth; k += 32) {
+    const int8x16x2_t v = {{load(in + k), load(in + k + 16)}};
+    store(out + k, vqtbl2q_s8(v, first));
+    store(out + k + 16, vqtbl2q_s8(v, second));
+  }
+  for (; k < depth; k += 8) vst1_s8(out + k, vld1_s8(in + k));
+}
+#else
+inline void order_depths(int8_t*, const int8_t*, int64_t) {}
+#endif
+
+// Whether no lane that adds four products overflows, whatever the input.
+inline bool quads_fit(const int8_t* weights, int64_t depth, int32_t in_lo, int32_t in_hi) {
+  const int64_t low = max_of(-in_lo, 0), high = max_of(in_hi, 0);
+  for (int64_t i = 0; i + 32 <= depth; i += 32) {
+    for (int64_t lane = 0; lane < 8 * kColumns; ++lane) {
+      const int8_t* w = weights + i * kColumns + lane / 8 * 16 + lane % 8;
+      int64_t plus = 0, minus = 0;
+      const int32_t four[4] = {w[0], w[8], w[64], w[72]};
+      for (const int32_t weight : four) {
+        if (weight > 0) plus += weight;
+        if (weight < 0) minus -= weight;
+      }
+      if (high * plus + low * minus > 32767 || high * minus + low * plus > 32767) return false;
+    }
+  }
+  return true;
+}
+
+inline int32_t choose_form(const int8_t* weights, int64_t depth, bool ordered_depths, int32_t in_lo,
+                           int32_t in_hi) {
   const int64_t most = max_of(-in_lo, in_hi);
   for (int64_t i = 0; i + 16 <= depth; i += 16) {
     for (int64_t c = 0; c < kColumns; ++c) {
@@ -50,7 +100,7 @@ inline int32_t choose_form(const int8_t* weights, int64_t depth, int32_t in_lo, 
       }
     }
   }
-  return kPairs;
+  return ordered_depths && quads_fit(weights, depth, in_lo, in_hi) ? kQuads : kPairs;
 }
 
 EDGECV_INLINE int16x8_t multiply_high(int8x16_t a, int8x16_t b) {
@@ -152,10 +202,57 @@ EDGECV_INLINE void add_depths(int32x4_t (&acc)[kRows][4], const int8_t* const (&
   });
 }
 
+#if defined(__aarch64__)
+// Thirty-two depths of a column.
+template <int kColumn>
+EDGECV_INLINE void add_quads(int32x4_t (&acc)[4][4], const int8x16_t (&x)[4],
+                             const int8x16_t (&y)[4], int8x16_t wx, int8x16_t wy) {
+  int16x8_t p0, p1, p2, p3;
+  __asm__ volatile(
+      "smull %4.8h, %8.8b, %16.8b\n\t"
+      "smull %5.8h, %9.8b, %16.8b\n\t"
+      "smull %6.8h, %10.8b, %16.8b\n\t"
+      "smull %7.8h, %11.8b, %16.8b\n\t"
+      "smlal2 %4.8h, %8.16b, %16.16b\n\t"
+      "smlal2 %5.8h, %9.16b, %16.16b\n\t"
+      "smlal2 %6.8h, %10.16b, %16.16b\n\t"
+      "smlal2 %7.8h, %11.16b, %16.16b\n\t"
+      "smlal %4.8h, %12.8b, %17.8b\n\t"
+      "smlal %5.8h, %13.8b, %17.8b\n\t"
+      "smlal %6.8h, %14.8b, %17.8b\n\t"
+      "smlal %7.8h, %15.8b, %17.8b\n\t"
+      "smlal2 %4.8h, %12.16b, %17.16b\n\t"
+      "smlal2 %5.8h, %13.16b, %17.16b\n\t"
+      "smlal2 %6.8h, %14.16b, %17.16b\n\t"
+      "smlal2 %7.8h, %15.16b, %17.16b\n\t"
+      "sadalp %0.4s, %4.8h\n\t"
+      "sadalp %1.4s, %5.8h\n\t"
+      "sadalp %2.4s, %6.8h\n\t"
+      "sadalp %3.4s, %7.8h"
+      : "+w"(acc[0][kColumn]), "+w"(acc[1][kColumn]), "+w"(acc[2][kColumn]), "+w"(acc[3][kColumn]),
+        "=&w"(p0), "=&w"(p1), "=&w"(p2), "=&w"(p3)
+      : "w"(x[0]), "w"(x[1]), "w"(x[2]), "w"(x[3]), "w"(y[0]), "w"(y[1]), "w"(y[2]), "w"(y[3]),
+        "w"(wx), "w"(wy));
+}
+
+EDGECV_INLINE void add_ordered(int32x4_t (&acc)[4][4], const int8_t* const (&a)[4], int64_t k,
+                               const int8_t* w) {
+  int8x16_t x[4], y[4];
+  unroll<4>([&](auto r) __attribute__((always_inline)) {
+    x[r] = load(a[r] + k);
+    y[r] = load(a[r] + k + 16);
+  });
+  unroll<4>([&](auto c) __attribute__((always_inline)) {
+    add_quads<c>(acc, x, y, load(w + 16 * c), load(w + 64 + 16 * c));
+  });
+}
+#endif
+
 // All rows of a panel. Out of line, and with the constants of requantize loaded once a tile: the
 // sums need the registers.
-template <bool kInPairs>
+template <Form kForm>
 __attribute__((noinline)) void multiply_rows(TileTask t, const Clamp& clamp) {
+  constexpr bool kInPairs = kForm != kSingle;
   const int64_t rows_step = kRows * t.a_stride, out_step = kRows * t.out_stride;
   for (; t.rows > 0; t.rows -= kRows, t.a += rows_step, t.out += out_step) {
     int32x4_t acc[kRows][4];
@@ -166,7 +263,7 @@ __attribute__((noinline)) void multiply_rows(TileTask t, const Clamp& clamp) {
     });
     const int8_t* w = t.panel + kHeadBytes;
     int64_t k = 0;
-    if (kRows == 4 && t.depth >= 16) {
+    if (kForm == kPairs && kRows == 4 && t.depth >= 16) {
       add_depths<kInPairs, true>(acc, a, 0, w);
       k = 16;
       w += 64;
@@ -175,6 +272,11 @@ __attribute__((noinline)) void multiply_rows(TileTask t, const Clamp& clamp) {
         unroll<4>([&](auto c) __attribute__((always_inline)) { acc[r][c] = vdupq_n_s32(0); });
       });
     }
+#if defined(__aarch64__)
+    if constexpr (kForm == kQuads) {
+      for (; k + 32 <= t.depth; k += 32, w += 128) add_ordered(acc, a, k, w);
+    }
+#endif
     for (; k + 16 <= t.depth; k += 16, w += 64) add_depths<kInPairs, false>(acc, a, k, w);
     if (k < t.depth) {
       int8x8_t values[kRows];
@@ -197,10 +299,13 @@ __attribute__((noinline)) void multiply_rows(TileTask t, const Clamp& clamp) {
 }
 
 inline void multiply_panel(TileTask& t, const Clamp& clamp) {
-  if (load_s32(t.panel) == kPairs) {
-    multiply_rows<true>(t, clamp);
-  } else {
-    multiply_rows<false>(t, clamp);
+  switch (load_s32(t.panel)) {
+    case kQuads:
+      return multiply_rows<kQuads>(t, clamp);
+    case kPairs:
+      return multiply_rows<kPairs>(t, clamp);
+    default:
+      return multiply_rows<kSingle>(t, clamp);
   }
 }
 

@@ -2,6 +2,11 @@
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 picture()
 
+file(SIZE ${TOOL} size)
+if(SIZE_LIMIT GREATER 0 AND size GREATER SIZE_LIMIT)
+  message(FATAL_ERROR "edgecv-run has ${size} bytes, the limit is ${SIZE_LIMIT}")
+endif()
+
 # expect(<exit code> <regular expression of its whole output> <arguments>...)
 function(expect code pattern)
   execute_process(COMMAND ${EMULATOR} ${TOOL} ${ARGN}

@@ -232,7 +232,7 @@ def check(bench: Bench, mutants: Sequence[Mutant]) -> List[Mutant]:
     copy_sources(bench.tree)
     bench.configure()
     bench.make(sorted({mutant.test for mutant in mutants}))
-    for mutant in mutants:
+    for mutant in {(mutant.test, mutant.cpu): mutant for mutant in mutants}.values():
         code = bench.test(mutant)
         if code != 0:
             raise ToolError(f"without a fault, {mutant.test}: {how(code)}\n{bench.tail()}")

@@ -21,7 +21,6 @@ int main(int argc, char** argv) {
   edgecv_error error;
   edgecv_image image = {sizeof(image), NULL, 0, 0, 0};
   edgecv_port_info output = {sizeof(output)};
-
   FILE* file = argc == 3 ? fopen(argv[2], "rb") : NULL;
   if (file == NULL || fscanf(file, "P6 %d %d 255", &image.width, &image.height) != 2 ||
       fgetc(file) == EOF || image.width < 1 || image.height < 1) {
@@ -33,7 +32,6 @@ int main(int argc, char** argv) {
   unsigned char* pixels = malloc(bytes);
   image.pixels = pixels;
   if (pixels == NULL || fread(pixels, 1, bytes, file) != bytes) return 1;
-
   if (edgecv_model_load(argv[1], NULL, &model, &error) != EDGECV_STATUS_OK ||
       edgecv_model_output(model, 0, &output, &error) != EDGECV_STATUS_OK ||
       edgecv_session_create(model, &session, &error) != EDGECV_STATUS_OK ||
@@ -55,5 +53,8 @@ int main(int argc, char** argv) {
   }
   edgecv_session_destroy(session);
   edgecv_model_destroy(model);
+  free(scores);
+  free(pixels);
+  fclose(file);
   return 0;
 }

@@ -36,7 +36,7 @@ SOURCES := $(shell find cpp bindings cmake python CMakeLists.txt pyproject.toml 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-cpp test-python lint lint-python lint-types lint-stubs lint-cpp \
         lint-tree lint-symbols bench bench-kernels peers bench-peers bench-cold bench-digests fuzz sanitize \
-        slow wheel oldest format clean
+        slow wheel oldest arm format clean
 
 help: ## print this table
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -129,6 +129,9 @@ wheel: $(VENV)/dev.stamp ## sdist, and the wheel from it, into dist/; check the 
 	@$(BIN)/python -m build -C build-dir=build/wheel -C cmake.define.EDGECV_WERROR=ON --outdir dist . >build/wheel.log 2>&1 || { tail -40 build/wheel.log; exit 1; }
 	@$(BIN)/python tools/check_wheel.py dist
 	@tools/try_wheel.sh $(BIN)/python dist
+
+arm: $(VENV)/venv.stamp ## cross-build the C++ tests for aarch64, ARMv7 and riscv64 and run them on emulated CPUs
+	@JOBS=$(JOBS) tools/arm.sh build
 
 oldest: ## the same for the oldest Python, OLDEST=python3.8 (and with it numpy 1.x)
 	@command -v $(OLDEST) >/dev/null || { echo "$(OLDEST) is not installed: set OLDEST=..." >&2; exit 1; }

@@ -13,6 +13,10 @@
 #include <unistd.h>
 #endif
 
+#if defined(__arm__) && defined(__ARM_ARCH) && __ARM_ARCH < 7
+#error "edgecv needs ARMv7 or newer: a Raspberry Pi 1 or Zero (ARMv6) is not supported"
+#endif
+
 namespace edgecv::kernels {
 
 namespace {

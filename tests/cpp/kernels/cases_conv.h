@@ -423,8 +423,10 @@ inline std::vector<ConvShape> conv_sweep(bool transpose, Draw& draw) {
     repair_conv_shape(transpose, &connected);
     shapes.push_back(connected);
   }
-  // Deep products of many columns: pointwise, strided, and rows of taps.
-  for (int32_t count : {126, 127, 129, 130, 192, 257, 511}) {
+  // Deep products of many columns: pointwise, strided, and rows of taps. Often, as few of the
+  // weights drawn for them leave a form to the pairs.
+  for (int32_t i = 0; i < 56; ++i) {
+    const int32_t count = draw.pick({127, 129, 130, 131, 134, 193, 257});
     ConvShape deep;
     deep.in_c = count;
     deep.out_c = draw.int32(60, 100);

@@ -209,7 +209,8 @@ uint32_t wait_for_job(Worker* self, uint32_t seen) {
   }
   pthread_mutex_lock(&self->mutex);
   // Sequentially consistent with offer_share: either it sees `parked`, or this sees the new job.
-  self->parked.store(1, std::memory_order_seq_cst);
+  // Exchanges: a store of aarch64 followed by a load may change places with it in an emulator.
+  self->parked.exchange(1, std::memory_order_seq_cst);
   uint32_t number;
   while ((number = offered(*self, std::memory_order_seq_cst)) == seen) {
     pthread_cond_wait(&self->wake, &self->mutex);
@@ -244,7 +245,7 @@ void separate(Worker* worker, int here) {
 }
 
 void offer_share(Worker* worker, const Range& range) {
-  worker->range.store(pack(range), std::memory_order_seq_cst);
+  worker->range.exchange(pack(range), std::memory_order_seq_cst);
   if (worker->parked.load(std::memory_order_seq_cst) == 0) return;
   // Once locked, the worker waits, or has seen the job.
   pthread_mutex_lock(&worker->mutex);

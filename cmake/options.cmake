@@ -11,6 +11,10 @@ target_compile_options(edgecv_options INTERFACE -ffp-contract=off -Wall -Wextra)
 if(EDGECV_WERROR)
   target_compile_options(edgecv_options INTERFACE -Werror)
 endif()
+if(CMAKE_SIZEOF_VOID_P EQUAL 4)
+  # Else opening or listing what has a 64-bit inode or size fails.
+  target_compile_definitions(edgecv_options INTERFACE _FILE_OFFSET_BITS=64)
+endif()
 
 if(EDGECV_FUZZ)
   if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")

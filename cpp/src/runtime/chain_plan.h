@@ -1,4 +1,4 @@
-// Which steps run as chains, in stripes of how many rows, in how many bands.
+// Which steps run as chains, and in stripes of how many rows.
 #ifndef EDGECV_RUNTIME_CHAIN_PLAN_H_
 #define EDGECV_RUNTIME_CHAIN_PLAN_H_
 

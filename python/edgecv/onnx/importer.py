@@ -46,7 +46,7 @@ def import_model(
     folder.add_initializers(proto.graph.initializer)
     initializers = {tensor.name for tensor in proto.graph.initializer}
     inputs = [item for item in proto.graph.input if item.name not in initializers]
-    shapes = _input_shapes(inputs, dict(input_shapes or {}))
+    shapes = input_shapes_of(inputs, dict(input_shapes or {}))
     for item in inputs:
         folder.add_input(item.name, _elem_type(item), shapes[item.name])
     folder.run(proto.graph.node)
@@ -57,9 +57,10 @@ def _elem_type(item: Any) -> int:
     return int(item.type.tensor_type.elem_type)
 
 
-def _input_shapes(
+def input_shapes_of(
     inputs: List[Any], wanted: Dict[str, Sequence[int]]
 ) -> Dict[str, Tuple[int, ...]]:
+    """The shape of every graph input, by name: as wanted, else as declared, an open batch as 1."""
     names = [item.name for item in inputs]
     extra = sorted(set(wanted) - set(names))
     if extra:

@@ -12,24 +12,20 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from edgecv.calibrated import CalibratedModel, fingerprint
 from edgecv.errors import CalibrationError, Error, InputError
 from edgecv.format.writer import write
 from edgecv.golden import golden_records
 from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes import pipeline
-from edgecv.graph.passes.quantize import LayerWeights, QuantizePass
+from edgecv.graph.passes.quantize import LayerWeights
 from edgecv.model import load
 from edgecv.onnx.importer import import_model
 from edgecv.preprocess import Preprocess
-from edgecv.quant.calibration import calibrate
 from edgecv.quant.data import CalibrationSet, Source
-from edgecv.quant.lanes import GROUPS
-from edgecv.quant.layer_inputs import WEIGHTED_OPS, input_moments
-from edgecv.quant.precision import float_nodes, weight_widths
+from edgecv.quant.plan import LayerPlan, Plan
+from edgecv.quant.plan import load as load_plan
 from edgecv.quant.progress import Progress
-from edgecv.quant.ranges import Statistics, mse
-from edgecv.quant.scales import open_sums
-from edgecv.quant.weights import QuantOptions
 from edgecv.report import ConversionReport, LayerReport
 
 log = logging.getLogger("edgecv")
@@ -54,6 +50,7 @@ def convert(
     labels: Optional[Sequence[str]] = None,
     golden_seeds: Sequence[int] = DEFAULT_GOLDEN_SEEDS,
     progress: Optional[Progress] = None,
+    plan: Optional[Union[Plan, str, os.PathLike[str]]] = None,
 ) -> ConversionReport:
     """Converts an ONNX model to an `.ecv` file.
 
@@ -78,6 +75,8 @@ def convert(
     labels: class names, stored in the file.
     golden_seeds: seeds of the generated inputs whose digests `edgecv verify` checks on the device.
     progress: called as progress(what, done, total) during long work.
+    plan: a plan file, as `edgecv doctor` writes it (docs/doctor.md), in place of all options from
+        ``method`` to ``activation_bits``. One made for another model is refused.
 
     Raises UnsupportedModelError listing every node that cannot be converted, CalibrationError for
     unusable data, Error for an unreadable model.
@@ -86,78 +85,64 @@ def convert(
         preprocess = Preprocess.parse(preprocess)
     if isinstance(model, (bytearray, memoryview)):
         model = bytes(model)
-    if calibration is None and (keep_float or method != "auto"):
-        raise CalibrationError(
-            f"{'keep_float' if keep_float else 'method'} is for int8 files: give calibration data"
-        )
-    options = _options(weights, lane_group, weight_bits, activation_bits)
-    if calibration is None and (options != QuantOptions() or not isinstance(weight_bits, int)):
-        raise CalibrationError(
-            "weights, lane_group, weight_bits and activation_bits are for int8 files: give "
-            "calibration data"
-        )
+    given = _options(method, keep_float, percent, weights, lane_group, weight_bits, activation_bits)
+    if plan is not None:
+        if given != Plan():
+            raise Error("a plan holds all options of int8: give either a plan or such options")
+        given = plan.check() if isinstance(plan, Plan) else load_plan(Path(plan))
+    if calibration is None and (plan is not None or given != Plan()):
+        what = "a plan is" if plan is not None else "options of int8 are"
+        raise CalibrationError(f"{what} for int8 files: give calibration data")
     target = _check_target(Path(out), model)
-    graph = pipeline.declutter(import_model(model, input_shapes=input_shapes))
+    graph = import_model(model, input_shapes=input_shapes)
+    if given.fingerprint:
+        given.check_model(fingerprint(graph), _source_name(model))
+    graph = pipeline.declutter(graph)
+    kept: List[str] = []
+    layers: List[LayerWeights] = []
     data = None
     if calibration is not None:
         data = CalibrationSet(calibration, graph.inputs, preprocess)
-    ranges = None
-    if data is not None:
-        first = "minmax" if method == "auto" else method
-        ranges = calibrate(graph, data, first, percent=percent, progress=progress)
-    lowered = pipeline.lower(graph)
-    kept: List[str] = []
-    layers: List[LayerWeights] = []
-    if ranges is not None and data is not None:
-        chosen = float_nodes(lowered, keep_float)
-        if not isinstance(weight_bits, int):
-            rules = {rule: bits for rule, bits in weight_bits.items() if rule}
-            options = replace(options, bits_of_node=weight_widths(lowered, rules))
-        statistics = {}
-        if method == "auto":
-            statistics = {
-                name: Statistics(*ranges[name])
-                for name in open_sums(lowered, chosen)
-                if name in ranges
-            }
-        weighted = [n for n in lowered.nodes if n.op in WEIGHTED_OPS and n.name not in chosen]
-        moments = None
-        if options.lane_safe or statistics:
-            seen = weighted if options.lane_safe else []
-            moments = input_moments(lowered, seen, data, progress, statistics)
-            steps = 2.0**options.activation_bits - 1
-            ranges.update((name, mse(stats, steps)) for name, stats in statistics.items())
-        quantizer = QuantizePass(ranges, chosen, options, moments, progress)
-        lowered = quantizer.run(lowered)
-        layers = quantizer.layers
-        kept = [node.name for node in lowered.nodes if node.name in chosen]
+        made = CalibratedModel(graph, data, progress).quantize(given)
+        lowered, layers, kept = made.graph, made.layers, made.kept
+    else:
+        lowered = pipeline.lower(graph)
     prep = _preprocess_fields(graph, preprocess)
     meta = _meta(model, labels)
+    if plan is not None:
+        meta["plan"] = given.digest() if isinstance(plan, Plan) else plan_name(plan, given)
     plain = write(lowered, meta=meta, preprocess=prep)
     goldens = golden_records(lowered, plain, golden_seeds)
     blob = write(lowered, meta=meta, preprocess=prep, goldens=goldens)
     with load(blob, threads=1) as check:
         arena = check.arena_bytes
     _write_whole(target, blob)
-    return _report(model, Path(out), blob, lowered, arena, layers, kept, data, method, options)
+    report = _report(model, Path(out), blob, lowered, arena, layers, kept, data, given)
+    return replace(report, plan=meta.get("plan"))
 
 
 def _options(
-    weights: str, lane_group: int, weight_bits: Union[int, Mapping[str, int]], activation_bits: int
-) -> QuantOptions:
-    """The checked options, without the widths of single layers."""
-    if weights not in ("lane-safe", "plain"):
-        raise Error(f"weights is {weights!r}: it takes 'lane-safe' or 'plain'")
-    if lane_group not in GROUPS:
-        raise Error(f"lane_group is {lane_group!r}: it takes 2, 4 or 8")
-    if activation_bits not in (7, 8):
-        raise Error(f"activation_bits is {activation_bits!r}: it takes 8 or 7")
-    widths = [weight_bits] if isinstance(weight_bits, int) else list(weight_bits.values())
-    for bits in widths:
-        if bits not in range(4, 9):
-            raise Error(f"weight_bits is {bits!r}: it takes 8, 7, 6, 5 or 4")
-    bits = weight_bits if isinstance(weight_bits, int) else weight_bits.get("", 8)
-    return QuantOptions(weights == "lane-safe", lane_group, bits, activation_bits)
+    method: str,
+    keep_float: Sequence[str],
+    percent: float,
+    weights: str,
+    lane_group: int,
+    weight_bits: Union[int, Mapping[str, int]],
+    activation_bits: int,
+) -> Plan:
+    """The checked options as a plan."""
+    uniform, rules = weight_bits, {}
+    if not isinstance(uniform, int):
+        rules = {rule: LayerPlan(weight_bits=bits) for rule, bits in uniform.items() if rule}
+        uniform = uniform.get("", 8)
+    keep = (keep_float,) if isinstance(keep_float, str) else tuple(keep_float)
+    plan = Plan(method, percent, weights, lane_group, uniform, activation_bits, keep, rules)
+    return plan.check()
+
+
+def plan_name(path: Union[str, os.PathLike[str]], plan: Plan) -> str:
+    """How a file tells which plan made it: the name of the plan file and a digest of the plan."""
+    return f"{Path(path).name} {plan.digest()}"
 
 
 def _preprocess_fields(graph: Graph, preprocess: Optional[Preprocess]) -> Dict[str, Dict[str, Any]]:
@@ -272,8 +257,7 @@ def _report(
     weighted: Sequence[LayerWeights],
     kept: List[str],
     data: Optional[CalibrationSet],
-    method: str,
-    options: QuantOptions,
+    plan: Plan,
 ) -> ConversionReport:
     by_node = {layer.node: layer for layer in weighted}
     layers = []
@@ -306,13 +290,13 @@ def _report(
         file_bytes=len(blob),
         sha256=hashlib.sha256(blob).hexdigest(),
         precision="int8" if is_int8 else "fp32",
-        method=method if is_int8 else None,
+        method=plan.method if is_int8 else None,
         samples=len(data) if data is not None else 0,
         arena_bytes=arena,
         macs=sum(layer.macs for layer in layers),
-        weights=("lane-safe" if options.lane_safe else "plain") if is_int8 else None,
-        wanted_group=options.group if is_int8 and options.lane_safe else None,
-        activation_bits=options.activation_bits if is_int8 else None,
+        weights=plan.weights if is_int8 else None,
+        wanted_group=plan.lane_group if is_int8 and plan.weights == "lane-safe" else None,
+        activation_bits=plan.activation_bits if is_int8 else None,
         layers=layers,
         float_layers=kept,
         warnings=warnings,

@@ -35,7 +35,7 @@ class ConversionReport:
 
     ``arena_bytes`` is the memory for activations of one session on this machine, ``float_layers``
     the names of nodes that run in f32 in an int8 file, ``sha256`` the digest of the file (the same
-    input gives the same file).
+    input gives the same file), ``plan`` the plan file and its digest, if one was given.
     """
 
     path: str
@@ -54,6 +54,7 @@ class ConversionReport:
     layers: List[LayerReport] = field(default_factory=list)
     float_layers: List[str] = field(default_factory=list)
     warnings: List[str] = field(default_factory=list)
+    plan: Optional[str] = None
 
     def to_dict(self) -> Dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -76,6 +77,8 @@ class ConversionReport:
         ]
         if self.method is not None:
             lines.append(("calibration", f"{self.method}, {self.samples} samples"))
+        if self.plan is not None:
+            lines.append(("plan", self.plan))
         lines += self._weight_lines()
         if self.float_layers and self.method is not None:
             lines.append(("kept in float", ", ".join(self.float_layers)))

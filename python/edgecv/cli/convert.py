@@ -10,6 +10,7 @@ examples:
       --keep-float Softmax --keep-float 'head/*'
   edgecv convert m.onnx -o m.ecv --calibrate samples.npz --weight-bits 6 \\
       --weight-bits 'head/*=8'
+  edgecv convert m.onnx -o m.ecv --calibrate samples.npz --plan m.plan
 
 Integer weights are lane-safe by default: chosen so that the sum of 4 products of weights and
 activations (--lane-group) never leaves 16 bits. The fastest kernels need that to be exact, and
@@ -97,6 +98,12 @@ def add_quantization_arguments(parser: argparse.ArgumentParser) -> None:
         help="a node name (wildcards allowed) or an op that stays fp32; may be given again",
     )
     parser.add_argument(
+        "--plan",
+        metavar="FILE",
+        help="a plan, as `edgecv doctor` writes it, in place of all options from --method to "
+        "--keep-float",
+    )
+    parser.add_argument(
         "--input-shape",
         action="append",
         default=[],
@@ -165,6 +172,7 @@ def convert_from(
         weight_bits=parse_weight_bits(args.weight_bits),
         activation_bits=args.activation_bits,
         keep_float=args.keep_float,
+        plan=args.plan,
         input_shapes=parse_shapes(args.input_shape) or None,
         labels=labels,
         progress=progress,

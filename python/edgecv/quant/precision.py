@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Dict, Iterable, Mapping, Sequence, Set
+from typing import Dict, Iterable, Sequence, Set
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node
@@ -90,17 +90,6 @@ def matching_nodes(graph: Graph, rule: str, option: str) -> Set[str]:
             f"or an op of this model ({known})"
         )
     return matched
-
-
-def weight_widths(graph: Graph, widths: Mapping[str, int]) -> Dict[str, int]:
-    """Node name -> bits of its weights, from rules spelled as in float_nodes, the later winning.
-
-    Raises UnsupportedModelError when a rule selects nothing.
-    """
-    found: Dict[str, int] = {}
-    for rule, bits in widths.items():
-        found.update(dict.fromkeys(matching_nodes(graph, rule, "weight_bits"), bits))
-    return found
 
 
 def _moves_between(graph: Graph, chosen: Set[str]) -> Set[str]:

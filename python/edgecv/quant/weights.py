@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from edgecv.quant.rounding import Limits, Rounded, round_rows
 
 Floats = NDArray[np.float32]
 PLAIN_GROUP = 1
+NEAREST = 0  # as a wanted group: rounded to nearest
 # A group is taken when the noise of its weights (see sqnr_db) lies at most MOST_LOSS_DB above that
 # of plain rounding to the same width, or ENOUGH_DB below the signal: there it is no more than what
 # rounding the layer's output to 8 bits makes (38 dB for a normal distribution cut at 5.6 sigma).
@@ -32,6 +33,20 @@ ENOUGH_DB = 38.0
 # d pixels is taken as this to the power of d.
 NEIGHBOURS = 0.7
 _SWEEPS = 4
+_LEAST_FACTOR = 0.3  # below every factor of max|w| / qmax that rounding tries as a scale
+
+
+class RoundingMemo:
+    """Rounded weights by everything they depend on, as long as the memo lives."""
+
+    def __init__(self) -> None:
+        self._known: Dict[Tuple[Any, ...], Tuple[Any, ...]] = {}
+
+    def find(self, key: Tuple[Any, ...], owners: Tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What ``make`` gives for a key that may hold ids of ``owners``, which are kept alive."""
+        if key not in self._known:
+            self._known[key] = (make(), owners)
+        return self._known[key][0]
 
 
 @dataclass(frozen=True)
@@ -39,7 +54,9 @@ class QuantOptions:
     """What a conversion to int8 is asked for.
 
     lane_safe: weights whose sums of ``group`` products are exact in 16-bit lanes; else plain.
-    bits: width of weights. bits_of_node: the same for single layers.
+    bits: width of weights. bits_of_node: the same for single layers. group_of_node: the lane group
+    that single layers keep whatever it costs them; 1: best without a bound, 0: rounded to nearest.
+    memo: where rounded weights are kept for a next conversion of the same layers.
     """
 
     lane_safe: bool = True
@@ -47,6 +64,8 @@ class QuantOptions:
     bits: int = 8
     activation_bits: int = 8
     bits_of_node: Mapping[str, int] = field(default_factory=dict)
+    group_of_node: Mapping[str, int] = field(default_factory=dict)
+    memo: Optional[RoundingMemo] = field(default=None, compare=False)
 
     def bits_of(self, node: str, depthwise: bool) -> int:
         """The width of a layer's weights; depthwise layers keep 8 unless named: they have few."""
@@ -128,7 +147,20 @@ def plain(layer: Layer, bits: int = 8) -> Choice:
     return Choice(q, PLAIN_GROUP, sqnr_db(layer, q.weights, q.scale))
 
 
-def lane_safe(layer: Layer, group: int, bits: int = 8) -> Choice:
+def choose(layer: Layer, options: QuantOptions, node: str) -> Choice:
+    """The integer weights of the layer of a node, as options say."""
+    bits = options.bits_of(node, layer.is_depthwise)
+    group = options.group_of_node.get(node, options.group if options.lane_safe else NEAREST)
+    if group == NEAREST:
+        return plain(layer, bits)
+    if node in options.group_of_node and not layer.is_depthwise:
+        return _rounded(layer, group, bits, options.memo)
+    return lane_safe(layer, group, bits, options.memo)
+
+
+def lane_safe(
+    layer: Layer, group: int, bits: int = 8, memo: Optional[RoundingMemo] = None
+) -> Choice:
     """Weights whose sums of ``group`` products are exact in 16 bits, or of a smaller group when
     that costs too much (MOST_LOSS_DB, ENOUGH_DB).
     """
@@ -137,24 +169,40 @@ def lane_safe(layer: Layer, group: int, bits: int = 8) -> Choice:
         return _depthwise(layer, nearest, bits)
     wanted = min(nearest.sqnr_db - MOST_LOSS_DB, ENOUGH_DB)
     for smaller in sorted((g for g in GROUPS if g <= group), reverse=True):
-        found = _rounded(layer, smaller, bits)
+        found = _rounded(layer, smaller, bits, memo)
         if found.sqnr_db >= wanted:
             return found
     return _corrected(layer, nearest)
 
 
-def _rounded(layer: Layer, group: int, bits: int) -> Choice:
+def _rounded(layer: Layer, group: int, bits: int, memo: Optional[RoundingMemo] = None) -> Choice:
+    floor = scale_floor(layer.weights, layer.bias, layer.x, layer.y)
+
+    def search() -> Rounded:
+        return _search(layer, group, bits, floor)
+
+    if memo is None:
+        found = search()
+    else:
+        # Floors far below the scales that are tried change nothing.
+        top = np.abs(layer.weights.reshape(len(layer.weights), -1)).max(axis=1)
+        matters = np.where(floor > top * (_LEAST_FACTOR / 2 ** (bits - 1)), floor, 0.0)
+        owners = (layer.weights, layer.moments)
+        key = (*map(id, owners), group, bits, layer.input_range, matters.tobytes())
+        found = memo.find(key, owners, search)
+    return _finish(layer, found.q.reshape(layer.weights.shape), found.scale, group)
+
+
+def _search(layer: Layer, group: int, bits: int, floor: NDArray[np.float64]) -> Rounded:
     w = layer.weights if layer.weights.ndim == 4 else layer.weights[:, None, None, :]
     oc, height, width, channels = w.shape
-    maps = lane_maps((height, width), channels, group)
+    maps = lane_maps((height, width), channels, max(group, GROUPS[0]))
     joint = len(maps) > 1  # lane sets that cross taps: all taps of a channel are one row
     rows, columns = (1, height * width * channels) if joint else (height * width, channels)
+    bounded = maps if joint else [maps[0][:channels]]
     limits = Limits(
-        2 ** (bits - 1) - 1,
-        lane_bound(layer.input_range),
-        maps if joint else [maps[0][:channels]],
+        2 ** (bits - 1) - 1, lane_bound(layer.input_range), bounded if group > PLAIN_GROUP else []
     )
-    floor = scale_floor(layer.weights, layer.bias, layer.x, layer.y)
     per_group = oc // layer.groups
     parts: List[Rounded] = []
     for index in range(layer.groups):
@@ -162,9 +210,9 @@ def _rounded(layer: Layer, group: int, bits: int) -> Choice:
         h, covariance = _importance(layer, index * channels, channels, height * width, joint)
         block = w[part].reshape(per_group * rows, columns)
         parts.append(round_rows(block, h, covariance, floor[part], limits, rows))
-    q = np.concatenate([part.q for part in parts]).reshape(layer.weights.shape)
-    scale = np.concatenate([part.scale for part in parts])
-    return _finish(layer, q, scale, group)
+    return Rounded(
+        np.concatenate([part.q for part in parts]), np.concatenate([part.scale for part in parts])
+    )
 
 
 def _importance(

@@ -26,7 +26,7 @@ from edgecv.quant.parameters import (
 from edgecv.quant.progress import Progress
 from edgecv.quant.ranges import Range
 from edgecv.quant.scales import choose_scales
-from edgecv.quant.weights import Layer, QuantOptions, lane_safe, plain
+from edgecv.quant.weights import Layer, QuantOptions, choose
 
 
 @dataclass
@@ -193,10 +193,7 @@ class QuantizePass:
             (node.attrs.get("dilation_h", 1), node.attrs.get("dilation_w", 1)),
         )  # fmt: skip
         bits = self._options.bits_of(node.name, layer.is_depthwise)
-        if self._options.lane_safe:
-            choice = lane_safe(layer, self._options.group, bits)
-        else:
-            choice = plain(layer, bits)
+        choice = choose(layer, self._options, node.name)
         q = choice.weights
         self.layers.append(
             LayerWeights(node.name, choice.group, bits, choice.sqnr_db, layer.is_depthwise)

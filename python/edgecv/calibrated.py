@@ -1,0 +1,206 @@
+"""A float model and what calibration data show of it: int8 graphs of it, as plans say."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+import numpy as np
+
+from edgecv.errors import UnsupportedModelError
+from edgecv.graph.ir import Graph, Node
+from edgecv.graph.passes import pipeline
+from edgecv.graph.passes.quantize import LayerWeights, QuantizePass
+from edgecv.quant.calibration import calibrate
+from edgecv.quant.data import CalibrationSet
+from edgecv.quant.layer_inputs import WEIGHTED_OPS, input_moments
+from edgecv.quant.moments import Moments
+from edgecv.quant.plan import ActivationPlan, Plan
+from edgecv.quant.precision import float_nodes, matching_nodes
+from edgecv.quant.progress import Progress
+from edgecv.quant.ranges import METHODS, Range, Statistics, mse, percentile
+from edgecv.quant.scales import open_sums
+from edgecv.quant.weights import NEAREST, QuantOptions, RoundingMemo
+
+
+@dataclass
+class Quantized:
+    """An int8 graph, how its weights were chosen, and the names of the nodes kept in float."""
+
+    graph: Graph
+    layers: List[LayerWeights]
+    kept: List[str]
+
+
+def fingerprint(graph: Graph) -> str:
+    """What a model computes, as a short digest: nodes, attributes and constants of its graph, but
+    not how its file spells them.
+    """
+    digest = hashlib.sha256()
+    for node in graph.nodes:
+        attributes = sorted((key, _plain(value)) for key, value in node.attrs.items())
+        digest.update(repr((node.op, node.inputs, node.outputs, attributes)).encode())
+    for name in sorted(graph.values):
+        value = graph.values[name]
+        if value.data is not None:
+            digest.update(repr((name, value.dtype, value.shape)).encode())
+            digest.update(np.ascontiguousarray(value.data).tobytes())
+    for port in (*graph.inputs, *graph.outputs):
+        digest.update(repr((port.name, port.shape, port.dtype)).encode())
+    return digest.hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+class CalibratedModel:
+    """Quantizes one model by any number of plans; what calibration saw is gathered once.
+
+    graph: decluttered. Raises CalibrationError when an activation becomes NaN or infinite, and
+    UnsupportedModelError when a rule of a plan selects nothing or a layer cannot be int8.
+    """
+
+    def __init__(
+        self, graph: Graph, data: CalibrationSet, progress: Optional[Progress] = None
+    ) -> None:
+        self.graph = graph
+        self.data = data
+        self.lowered = pipeline.lower(graph)
+        self._progress = progress
+        self._ranges: Dict[Tuple[str, float], Dict[str, Range]] = {}
+        self._statistics: Dict[str, Statistics] = {}
+        self._moments: Dict[str, Moments] = {}
+        self.memo = RoundingMemo()
+
+    def quantize(self, plan: Plan) -> Quantized:
+        """The int8 graph a plan makes."""
+        lowered = copy_of(self.lowered)
+        chosen = self._float_nodes(plan)
+        options = self._options(plan)
+        singles = self._single_ranges(plan)
+        ranges = dict(self.ranges("minmax" if plan.method == "auto" else plan.method, plan.percent))
+        opened: List[str] = []
+        if plan.method == "auto":
+            opened = [name for name in open_sums(lowered, chosen) if name in ranges]
+        asked = [name for name, one in singles.items() if needs_statistics(one)]
+        weighted = [
+            node
+            for node in lowered.nodes
+            if node.op in WEIGHTED_OPS
+            and node.name not in chosen
+            and (options.lane_safe or options.group_of_node.get(node.name, NEAREST) != NEAREST)
+        ]
+        self.look(weighted, [*opened, *asked])
+        steps = 2.0**plan.activation_bits - 1
+        ranges.update((name, mse(self._statistics[name], steps)) for name in opened)
+        for name, one in singles.items():
+            ranges[name] = self._range_by(name, one, steps)
+        moments = self._moments if weighted else None
+        quantizer = QuantizePass(ranges, chosen, options, moments, self._progress)
+        result = quantizer.run(lowered)
+        kept = [node.name for node in result.nodes if node.name in chosen]
+        return Quantized(result, quantizer.layers, kept)
+
+    def ranges(self, method: str, percent: float = 99.99) -> Dict[str, Range]:
+        """The range of every activation by one method."""
+        key = (method, percent if method == "percentile" else 0.0)
+        if key not in self._ranges:
+            self._ranges[key] = calibrate(
+                self.graph, self.data, method, percent=percent, progress=self._progress
+            )
+        return self._ranges[key]
+
+    def look(self, nodes: List[Node], names: List[str]) -> None:
+        """Gathers the moments of what layers read, and histograms of activations, as far as they
+        are not known; one pass over the data.
+        """
+        seen = self.ranges("minmax")
+        missing = [node for node in nodes if node.inputs[0] not in self._moments]
+        fresh = {n: Statistics(*seen[n]) for n in dict.fromkeys(names) if n not in self._statistics}
+        if missing or fresh:
+            found = input_moments(self.lowered, missing, self.data, self._progress, fresh)
+            self._moments.update(found)
+            self._statistics.update(fresh)
+
+    def activations(self) -> List[str]:
+        """Names of the f32 activations whose ranges calibration knows, in order."""
+        known = self.ranges("minmax")
+        return [
+            value.name
+            for value in self.lowered.values.values()
+            if value.dtype == "f32" and not value.is_constant and value.name in known
+        ]
+
+    def _float_nodes(self, plan: Plan) -> Set[str]:
+        rules = list(plan.keep_float)
+        rules += [rule for rule, layer in plan.layers.items() if layer.is_float]
+        return float_nodes(self.lowered, rules)
+
+    def _options(self, plan: Plan) -> QuantOptions:
+        bits: Dict[str, int] = {}
+        groups: Dict[str, int] = {}
+        for rule, layer in plan.layers.items():
+            what = "layer" if layer.weight_bits is None else "weight_bits"
+            named = matching_nodes(self.lowered, rule, what)
+            if layer.weight_bits is not None:
+                bits.update(dict.fromkeys(named, layer.weight_bits))
+            if layer.weights == "plain":
+                groups.update(dict.fromkeys(named, 0))
+            elif layer.lane_group is not None:
+                groups.update(dict.fromkeys(named, layer.lane_group))
+        return replace(
+            QuantOptions(
+                plan.weights == "lane-safe", plan.lane_group, plan.weight_bits, plan.activation_bits
+            ),
+            bits_of_node=bits,
+            group_of_node=groups,
+            memo=self.memo,
+        )
+
+    def _single_ranges(self, plan: Plan) -> Dict[str, ActivationPlan]:
+        known = self.activations() if plan.activations else []
+        found: Dict[str, ActivationPlan] = {}
+        for rule, one in plan.activations.items():
+            named = [name for name in known if name == rule or fnmatchcase(name, rule)]
+            if not named:
+                raise UnsupportedModelError(
+                    f"plan: the activation {rule!r} matches no float activation of this model; "
+                    "`edgecv inspect` lists their names"
+                )
+            found.update(dict.fromkeys(named, one))
+        return found
+
+    def _range_by(self, name: str, one: ActivationPlan, steps: float) -> Range:
+        if one.range is not None:
+            return one.range
+        assert one.method is not None
+        if not needs_statistics(one):
+            return self.ranges("minmax")[name]
+        stats = self._statistics[name]
+        if one.method == "mse":
+            return mse(stats, steps)
+        if one.method == "percentile":
+            return percentile(stats, 99.99 if one.percent is None else one.percent)
+        return METHODS[one.method](stats)
+
+
+def needs_statistics(one: ActivationPlan) -> bool:
+    """Whether the range of an activation comes from its histogram."""
+    return one.range is None and one.method != "minmax"
+
+
+def copy_of(graph: Graph) -> Graph:
+    """A graph that can be edited; the arrays of constants are shared, and must not be."""
+    return replace(
+        graph,
+        inputs=[replace(port) for port in graph.inputs],
+        outputs=[replace(port) for port in graph.outputs],
+        nodes=[
+            replace(n, inputs=list(n.inputs), outputs=list(n.outputs), attrs=dict(n.attrs))
+            for n in graph.nodes
+        ],
+        values={name: replace(value) for name, value in graph.values.items()},
+    )

@@ -13,14 +13,14 @@ from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes import pipeline
 from edgecv.graph.passes.quantize import LayerWeights, QuantizePass
-from edgecv.quant.calibration import calibrate
+from edgecv.quant.calibration import choose_range, observe
 from edgecv.quant.data import CalibrationSet
 from edgecv.quant.layer_inputs import WEIGHTED_OPS, input_moments
 from edgecv.quant.moments import Moments
 from edgecv.quant.plan import ActivationPlan, Plan
 from edgecv.quant.precision import float_nodes, matching_nodes
 from edgecv.quant.progress import Progress
-from edgecv.quant.ranges import METHODS, Range, Statistics, mse, percentile
+from edgecv.quant.ranges import METHODS, Range, Statistics, mse, needs_histogram, percentile
 from edgecv.quant.scales import open_sums
 from edgecv.quant.weights import NEAREST, QuantOptions, RoundingMemo
 
@@ -64,16 +64,22 @@ class CalibratedModel:
     """
 
     def __init__(
-        self, graph: Graph, data: CalibrationSet, progress: Optional[Progress] = None
+        self,
+        graph: Graph,
+        data: CalibrationSet,
+        progress: Optional[Progress] = None,
+        memo: Optional[RoundingMemo] = None,
     ) -> None:
         self.graph = graph
         self.data = data
         self.lowered = pipeline.lower(graph)
         self._progress = progress
         self._ranges: Dict[Tuple[str, float], Dict[str, Range]] = {}
+        self._all: Optional[Dict[str, Statistics]] = None
+        self._has_histograms = False
         self._statistics: Dict[str, Statistics] = {}
         self._moments: Dict[str, Moments] = {}
-        self.memo = RoundingMemo()
+        self.memo = memo or RoundingMemo()
 
     def quantize(self, plan: Plan) -> Quantized:
         """The int8 graph a plan makes."""
@@ -108,10 +114,17 @@ class CalibratedModel:
         """The range of every activation by one method."""
         key = (method, percent if method == "percentile" else 0.0)
         if key not in self._ranges:
-            self._ranges[key] = calibrate(
-                self.graph, self.data, method, percent=percent, progress=self._progress
-            )
+            self._ranges[key] = {
+                name: choose_range(stats, method, percent)
+                for name, stats in self._observed(needs_histogram(method)).items()
+            }
         return self._ranges[key]
+
+    def _observed(self, histograms: bool) -> Dict[str, Statistics]:
+        if self._all is None or (histograms and not self._has_histograms):
+            self._all = observe(self.graph, self.data, histograms, self._progress)
+            self._has_histograms = histograms
+        return self._all
 
     def look(self, nodes: List[Node], names: List[str]) -> None:
         """Gathers the moments of what layers read, and histograms of activations, as far as they

@@ -61,9 +61,26 @@ def calibrate(
         )
     if not 50.0 < percent <= 100.0:
         raise CalibrationError(f"percent is {percent}: it takes more than 50, at most 100")
+    statistics = observe(graph, data, needs_histogram(method), progress)
+    return {name: choose_range(stats, method, percent) for name, stats in statistics.items()}
+
+
+def choose_range(stats: Statistics, method: str, percent: float) -> Range:
+    """The range of one activation by a method."""
+    choose = METHODS[method]
+    return choose(stats, percent) if method == "percentile" else choose(stats)
+
+
+def observe(
+    graph: Graph, data: CalibrationSet, histograms: bool, progress: Optional[Progress] = None
+) -> Dict[str, Statistics]:
+    """What every f32 activation of a decluttered graph is over the data, by value name.
+
+    Raises CalibrationError when an activation becomes NaN or infinite, naming it.
+    """
     observer = _Observer(graph)
     statistics: Dict[str, Statistics] = {}
-    passes = 2 if needs_histogram(method) else 1
+    passes = 2 if histograms else 1
     done, total = 0, passes * len(data)
     for number in range(passes):
         for sample in data:
@@ -79,7 +96,4 @@ def calibrate(
             done += 1
             if progress is not None:
                 progress("calibrate", done, total)
-    choose = METHODS[method]
-    if method == "percentile":
-        return {name: choose(stats, percent) for name, stats in statistics.items()}
-    return {name: choose(stats) for name, stats in statistics.items()}
+    return statistics

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import zipfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
@@ -34,19 +38,6 @@ ENOUGH_DB = 38.0
 NEIGHBOURS = 0.7
 _SWEEPS = 4
 _LEAST_FACTOR = 0.3  # below every factor of max|w| / qmax that rounding tries as a scale
-
-
-class RoundingMemo:
-    """Rounded weights by everything they depend on, as long as the memo lives."""
-
-    def __init__(self) -> None:
-        self._known: Dict[Tuple[Any, ...], Tuple[Any, ...]] = {}
-
-    def find(self, key: Tuple[Any, ...], owners: Tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        """What ``make`` gives for a key that may hold ids of ``owners``, which are kept alive."""
-        if key not in self._known:
-            self._known[key] = (make(), owners)
-        return self._known[key][0]
 
 
 @dataclass(frozen=True)
@@ -103,6 +94,67 @@ class Layer:
 
 
 @dataclass
+class Integers:
+    """Rounded weights and their scales, the lane group they keep and how far they are from real."""
+
+    q: NDArray[np.int8]
+    scale: Floats
+    group: int
+    sqnr_db: float
+
+
+class RoundingMemo:
+    """Rounded weights by a digest of everything they depend on; in a folder, also from run to run.
+
+    Digests of arrays are kept by identity: whoever owns the memo does not edit arrays in place.
+    """
+
+    def __init__(self, folder: Optional[Path] = None) -> None:
+        self._folder = folder
+        self._known: Dict[str, Integers] = {}
+        self._digests: Dict[int, Tuple[Any, bytes]] = {}
+
+    def find(self, layer: Layer, asked: Tuple[int, ...], make: Callable[[], Integers]) -> Integers:
+        """What ``make`` gives for a layer and the numbers ``asked``."""
+        qmax = 2 ** (asked[-1] - 1)
+        floor = scale_floor(layer.weights, layer.bias, layer.x, layer.y)
+        # Floors far below the scales that are tried change nothing.
+        top = np.abs(layer.weights.reshape(len(layer.weights), -1)).max(axis=1)
+        floor = np.where(floor > top * (_LEAST_FACTOR / qmax), floor, 0.0)
+        parts = (asked, layer.groups, layer.dilation, layer.input_range, self._of(layer.weights))
+        seen = b"" if layer.moments is None else self._of(layer.moments)
+        key = hashlib.sha256(repr((parts, seen)).encode() + floor.tobytes()).hexdigest()[:32]
+        if key not in self._known:
+            self._known[key] = self._stored(key, make)
+        return self._known[key]
+
+    def _of(self, owner: Any) -> bytes:
+        if id(owner) not in self._digests:
+            arrays = [owner] if isinstance(owner, np.ndarray) else [owner.sums, owner.products]
+            digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays))
+            self._digests[id(owner)] = (owner, digest.digest())
+        return self._digests[id(owner)][1]
+
+    def _stored(self, key: str, make: Callable[[], Integers]) -> Integers:
+        if self._folder is None:
+            return make()
+        path = self._folder / f"{key}.npz"
+        if path.exists():
+            try:
+                with np.load(path, allow_pickle=False) as kept:
+                    return Integers(
+                        kept["q"], kept["scale"], int(kept["group"]), float(kept["sqnr_db"])
+                    )
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                pass  # cut off when it was written
+        found = make()
+        part = path.with_suffix(f".{os.getpid()}.npz")
+        np.savez(part, **vars(found))
+        os.replace(part, path)
+        return found
+
+
+@dataclass
 class Choice:
     """Rounded weights, the lane group they keep (1: plain) and how far they are from real."""
 
@@ -153,47 +205,48 @@ def choose(layer: Layer, options: QuantOptions, node: str) -> Choice:
     group = options.group_of_node.get(node, options.group if options.lane_safe else NEAREST)
     if group == NEAREST:
         return plain(layer, bits)
-    if node in options.group_of_node and not layer.is_depthwise:
-        return _rounded(layer, group, bits, options.memo)
-    return lane_safe(layer, group, bits, options.memo)
+    is_forced = node in options.group_of_node and not layer.is_depthwise
+
+    def make() -> Integers:
+        return _rounded(layer, group, bits) if is_forced else _lane_safe(layer, group, bits)
+
+    if options.memo is None:
+        return _finish(layer, make())
+    return _finish(layer, options.memo.find(layer, (is_forced, group, bits), make))
 
 
-def lane_safe(
-    layer: Layer, group: int, bits: int = 8, memo: Optional[RoundingMemo] = None
-) -> Choice:
+def lane_safe(layer: Layer, group: int, bits: int = 8) -> Choice:
     """Weights whose sums of ``group`` products are exact in 16 bits, or of a smaller group when
     that costs too much (MOST_LOSS_DB, ENOUGH_DB).
     """
-    nearest = plain(layer, bits)
+    return _finish(layer, _lane_safe(layer, group, bits))
+
+
+def _lane_safe(layer: Layer, group: int, bits: int) -> Integers:
+    nearest = _nearest(layer, bits)
     if layer.is_depthwise:
         return _depthwise(layer, nearest, bits)
     wanted = min(nearest.sqnr_db - MOST_LOSS_DB, ENOUGH_DB)
     for smaller in sorted((g for g in GROUPS if g <= group), reverse=True):
-        found = _rounded(layer, smaller, bits, memo)
+        found = _rounded(layer, smaller, bits)
         if found.sqnr_db >= wanted:
             return found
-    return _corrected(layer, nearest)
+    return nearest
 
 
-def _rounded(layer: Layer, group: int, bits: int, memo: Optional[RoundingMemo] = None) -> Choice:
+def _nearest(layer: Layer, bits: int) -> Integers:
+    q = plain(layer, bits)
+    return Integers(q.weights.weights, q.weights.scale, PLAIN_GROUP, q.sqnr_db)
+
+
+def _rounded(layer: Layer, group: int, bits: int) -> Integers:
+    found = _search(layer, group, bits)
+    q = found.q.reshape(layer.weights.shape)
+    return Integers(q, found.scale, group, sqnr_db(layer, q, found.scale))
+
+
+def _search(layer: Layer, group: int, bits: int) -> Rounded:
     floor = scale_floor(layer.weights, layer.bias, layer.x, layer.y)
-
-    def search() -> Rounded:
-        return _search(layer, group, bits, floor)
-
-    if memo is None:
-        found = search()
-    else:
-        # Floors far below the scales that are tried change nothing.
-        top = np.abs(layer.weights.reshape(len(layer.weights), -1)).max(axis=1)
-        matters = np.where(floor > top * (_LEAST_FACTOR / 2 ** (bits - 1)), floor, 0.0)
-        owners = (layer.weights, layer.moments)
-        key = (*map(id, owners), group, bits, layer.input_range, matters.tobytes())
-        found = memo.find(key, owners, search)
-    return _finish(layer, found.q.reshape(layer.weights.shape), found.scale, group)
-
-
-def _search(layer: Layer, group: int, bits: int, floor: NDArray[np.float64]) -> Rounded:
     w = layer.weights if layer.weights.ndim == 4 else layer.weights[:, None, None, :]
     oc, height, width, channels = w.shape
     maps = lane_maps((height, width), channels, max(group, GROUPS[0]))
@@ -231,24 +284,21 @@ def _importance(
     return h, covariance
 
 
-def _depthwise(layer: Layer, nearest: Choice, bits: int) -> Choice:
+def _depthwise(layer: Layer, nearest: Integers, bits: int) -> Integers:
     """Plain weights whose errors cancel over taps that see similar values."""
     if layer.moments is None:
         return nearest
-    scale, shape = nearest.weights.scale, layer.weights.shape
+    scale, shape = nearest.scale, layer.weights.shape
     v = (layer.weights.reshape(shape[0], -1) / scale[:, None]).astype(np.float32)
-    q = nearest.weights.weights.reshape(shape[0], -1).astype(np.float32)
+    q = nearest.q.reshape(shape[0], -1).astype(np.float32)
     refiner = Refiner(v, q, layer.tap_correlation(), 2 ** (bits - 1) - 1, 0, [])
     found = refiner.run(_SWEEPS).astype(np.int8).reshape(shape)
-    return _finish(layer, found, scale, PLAIN_GROUP)
+    return Integers(found, scale, PLAIN_GROUP, sqnr_db(layer, found, scale))
 
 
-def _corrected(layer: Layer, choice: Choice) -> Choice:
-    return _finish(layer, choice.weights.weights, choice.weights.scale, choice.group)
-
-
-def _finish(layer: Layer, q: NDArray[np.int8], scale: Floats, group: int) -> Choice:
+def _finish(layer: Layer, chosen: Integers) -> Choice:
     """Integer bias and multipliers; the bias takes up the mean error that rounding made."""
+    q, scale = chosen.q, chosen.scale
     bias = layer.bias.astype(np.float64)
     per_channel = scale.astype(np.float64).reshape((-1,) + (1,) * (q.ndim - 1))
     if layer.moments is not None:
@@ -259,7 +309,7 @@ def _finish(layer: Layer, q: NDArray[np.int8], scale: Floats, group: int) -> Cho
     mult = (product / np.float32(layer.y.scale)).astype(np.float32)
     check_bounds(q, integer_bias, mult, layer.x)
     weights = QuantizedWeights(q, integer_bias.astype(np.int32), scale, mult)
-    return Choice(weights, group, sqnr_db(layer, q, scale))
+    return Choice(weights, chosen.group, chosen.sqnr_db)
 
 
 def _mean_input(layer: Layer) -> NDArray[np.float64]:

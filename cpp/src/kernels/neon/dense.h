@@ -45,7 +45,7 @@ DensePlan plan_dense(const ConvProblem& p) {
   plan.orderable = kOrdersDepths && plan.depth >= 32;
   plan.rows = int64_t{p.batch} * p.out_h * p.out_w;
   const int64_t fit = max_of(kBlockBytes / plan.depth / kRows * kRows, kRows);
-  plan.block_rows = min_of(kMostRows, fit);
+  plan.block_rows = min_of(kMostRows / kRows * kRows, fit);
   plan.blocks = div_up(plan.rows, plan.block_rows);
   plan.pieces = 1;
   if (plan.blocks < kFewBlocks && plan.values * plan.columns >= kManyWeights)

@@ -1,4 +1,4 @@
-// A tile of the dense s8 product by smmla: eight rows by eight columns. smmla multiplies eight
+// A tile of the dense s8 product by smmla: six rows by sixteen columns. smmla multiplies eight
 // depths of two rows by those of two columns and adds to four sums. Exact for every s8 x s8.
 #ifndef EDGECV_KERNELS_NEON_TILE_MMLA_H_
 #define EDGECV_KERNELS_NEON_TILE_MMLA_H_
@@ -8,8 +8,8 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-constexpr int64_t kColumns = 8;
-constexpr int kRows = 8;
+constexpr int64_t kColumns = 16;
+constexpr int kRows = 6;
 
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
@@ -26,89 +26,73 @@ inline void pack_column(const int8_t* w, int64_t values, int64_t, bool, int64_t 
   }
 }
 
-constexpr bool kOrdersDepths = false;
-inline bool needs_order(int32_t) { return false; }
-inline void order_depths(int8_t*, const int8_t*, int64_t) {}
-
-inline int32_t choose_form(const int8_t*, int64_t, bool, int32_t, int32_t) { return 0; }
-
-// Eight depths of kPairs pairs of rows.
-template <int kPairs>
-EDGECV_INLINE void add_depths(const int8_t* w, const int8x16_t (&values)[kPairs],
-                              int32x4_t (&acc)[kPairs][4]) {
-  unroll<4>([&](auto c) __attribute__((always_inline)) {
-    const int8x16_t weights = load(w + 16 * c);
-    unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
-      acc[i][c] = vmmlaq_s32(acc[i][c], values[i], weights);
-    });
-  });
+// Eight depths of two rows, past which the pointers go. As load_pair() it stays where it is
+// written.
+EDGECV_INLINE int8x16_t load_rows(const int8_t*& even, const int8_t*& odd) {
+  int8x16_t v;
+  __asm__ volatile(
+      "ldr %d0, [%1], #8\n\t"
+      "ld1 {%0.d}[1], [%2], #8"
+      : "=&w"(v), "+r"(even), "+r"(odd)
+      : "m"(*reinterpret_cast<const int8_t(*)[8]>(even)),
+        "m"(*reinterpret_cast<const int8_t(*)[8]>(odd)));
+  return v;
 }
 
-// Tiles of kTile rows while there are so many, at least one. Out of line, and with the constants of
-// requantize loaded once a tile: the sums need the registers.
-template <int kTile>
-__attribute__((noinline)) void multiply_rows(TileTask& t, const Clamp& clamp) {
-  constexpr int kPairs = kTile / 2;
-  do {
-    int32x4_t acc[kPairs][4];
-    const int8_t* a[kTile];
-    a[0] = t.a;
-    unroll<kTile - 1>([&](auto r) __attribute__((always_inline)) {
-      a[r + 1] = r + 1 < t.rows ? a[r] + t.a_stride : a[r];
-    });
-    unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
-      unroll<4>([&](auto c) __attribute__((always_inline)) { acc[i][c] = vdupq_n_s32(0); });
-    });
-    const int8_t* w = t.panel + kHeadBytes;
-    int64_t k = 0;
-    for (; k + 16 <= t.depth; k += 16, w += 16 * kColumns) {
-      int8x16_t first[kPairs], second[kPairs];
-      unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
-        const int8x16_t even = load(a[2 * i]), odd = load(a[2 * i + 1]);
-        first[i] = zip_low_64(even, odd);
-        second[i] = zip_high_64(even, odd);
-        a[2 * i] += 16;
-        a[2 * i + 1] += 16;
-      });
-      add_depths<kPairs>(w, first, acc);
-      add_depths<kPairs>(w + 8 * kColumns, second, acc);
-    }
-    if (k < t.depth) {
-      int8x16_t values[kPairs];
-      unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
-        values[i] = vcombine_s8(vld1_s8(a[2 * i]), vld1_s8(a[2 * i + 1]));
-      });
-      add_depths<kPairs>(w, values, acc);
-    }
-    Vec sums[kTile][2];
-    unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
-      unroll<2>([&](auto v) __attribute__((always_inline)) {
-        const Vec left = bytes_of(acc[i][2 * v]), right = bytes_of(acc[i][2 * v + 1]);
-        sums[2 * i][v] = zip_low_64(left, right);
-        sums[2 * i + 1][v] = zip_high_64(left, right);
-      });
-    });
-    __asm__ volatile("" ::: "memory");
-    store_tile<kTile, kTile>(t, clamp, sums);
-    t.rows -= kTile;
-    t.a += kTile * t.a_stride;
-    t.out += kTile * t.out_stride;
-  } while (t.rows >= kTile);
-}
+// A register holds two columns of two rows; a tile of one row has them twice.
+template <int kTile, int kVectors>
+struct Sums {
+  static constexpr int kPairs = (kTile + 1) / 2;
+  int32x4_t acc[kPairs][2 * kVectors];
 
-inline void multiply_panel(TileTask& t, const Clamp& clamp) {
-  while (t.rows > 0) {
-    if (t.rows > 4) {
-      multiply_rows<8>(t, clamp);
-    } else if (t.rows > 2) {
-      multiply_rows<4>(t, clamp);
-    } else {
-      multiply_rows<2>(t, clamp);
-    }
+  EDGECV_INLINE void start(const int8_t* panel) {
+    unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+      const Vec bias = load(panel + kBiasAt + 16 * v);
+      unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
+        acc[i][2 * v] = as_s32(zip_low_64(bias, bias));
+        acc[i][2 * v + 1] = as_s32(zip_high_64(bias, bias));
+      });
+    });
   }
-}
+
+  EDGECV_INLINE void add_half(const int8_t* w, const int8_t* (&a)[kTile]) {
+    int8x16_t pairs[kPairs];
+    unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
+      if constexpr (kTile == 1) {
+        pairs[i] = load64(a[i]);
+        pairs[i] = zip_low_64(pairs[i], pairs[i]);
+        a[i] += 8;
+      } else {
+        pairs[i] = load_rows(a[2 * i], a[2 * i + 1]);
+      }
+    });
+    unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+      int8x16_t left, right;
+      load_pair<32 * v>(w, &left, &right);
+      unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
+        acc[i][2 * v] = vmmlaq_s32(acc[i][2 * v], pairs[i], left);
+      });
+      unroll<kPairs>([&](auto i) __attribute__((always_inline)) {
+        acc[i][2 * v + 1] = vmmlaq_s32(acc[i][2 * v + 1], pairs[i], right);
+      });
+    });
+  }
+  EDGECV_INLINE void add(const int8_t* w, const int8_t* (&a)[kTile]) {
+    add_half(w, a);
+    add_half(w + 8 * kColumns, a);
+  }
+
+  template <int kRow, int kVector>
+  EDGECV_INLINE Vec row() const {
+    const Vec left = bytes_of(acc[kRow / 2][2 * kVector]);
+    const Vec right = bytes_of(acc[kRow / 2][2 * kVector + 1]);
+    return kRow % 2 == 0 ? zip_low_64(left, right) : zip_high_64(left, right);
+  }
+};
 
 }  // namespace
 }  // namespace edgecv::kernels::EDGECV_ISA
+
+#include "kernels/neon/tile_rows.h"
 
 #endif  // EDGECV_KERNELS_NEON_TILE_MMLA_H_

@@ -41,6 +41,17 @@ EDGECV_INLINE V128 low_half(Vec v) { return v; }
 EDGECV_INLINE Vec load(const void* p) { return vld1q_s8(static_cast<const int8_t*>(p)); }
 EDGECV_INLINE Vec load_aligned(const void* p) { return load(p); }
 EDGECV_INLINE void store(void* p, Vec v) { vst1q_s8(static_cast<int8_t*>(p), v); }
+#if defined(__aarch64__)
+// 32 bytes. An instruction that stays where it is written: the compiler would load many weights at
+// once, for which there are no registers.
+template <int kOffset>
+EDGECV_INLINE void load_pair(const int8_t* p, int8x16_t* a, int8x16_t* b) {
+  __asm__ volatile("ldp %q0, %q1, [%2, %3]"
+                   : "=w"(*a), "=w"(*b)
+                   : "r"(p), "n"(kOffset),
+                     "Q"(*reinterpret_cast<const int8_t(*)[kOffset + 32]>(p)));
+}
+#endif
 EDGECV_INLINE VecF load_f32(const float* p) { return vld1q_f32(p); }
 EDGECV_INLINE void store_f32(float* p, VecF v) { vst1q_f32(p, v); }
 EDGECV_INLINE Vec zero() { return vdupq_n_s8(0); }
@@ -118,19 +129,35 @@ EDGECV_INLINE V128 zip_high_32(V128 a, V128 b) {
   return bytes_of(vcombine_s32(v.val[0], v.val[1]));
 }
 EDGECV_INLINE V128 zip_low_64(V128 a, V128 b) {
+#if defined(__aarch64__)
+  return bytes_of(vzip1q_s64(as_s64(a), as_s64(b)));
+#else
   return vcombine_s8(vget_low_s8(a), vget_low_s8(b));
+#endif
 }
 EDGECV_INLINE V128 zip_high_64(V128 a, V128 b) {
+#if defined(__aarch64__)
+  return bytes_of(vzip2q_s64(as_s64(a), as_s64(b)));
+#else
   return vcombine_s8(vget_high_s8(a), vget_high_s8(b));
+#endif
 }
 EDGECV_INLINE Vec unpack_low_s16(Vec a, Vec b) { return zip_low_16(a, b); }
 EDGECV_INLINE Vec unpack_high_s16(Vec a, Vec b) { return zip_high_16(a, b); }
 
 EDGECV_INLINE Vec pack_s32_s16(Vec a, Vec b) {
+#if defined(__aarch64__)
+  return bytes_of(vqmovn_high_s32(vqmovn_s32(as_s32(a)), as_s32(b)));
+#else
   return bytes_of(vcombine_s16(vqmovn_s32(as_s32(a)), vqmovn_s32(as_s32(b))));
+#endif
 }
 EDGECV_INLINE Vec pack_s16_s8(Vec a, Vec b) {
+#if defined(__aarch64__)
+  return vqmovn_high_s16(vqmovn_s16(as_s16(a)), as_s16(b));
+#else
   return vcombine_s8(vqmovn_s16(as_s16(a)), vqmovn_s16(as_s16(b)));
+#endif
 }
 
 // tbl gives 0 for every index beyond 15, pshufb only for negative ones: bits 4 to 6 are dropped.
@@ -270,10 +297,11 @@ EDGECV_INLINE void add_to(Vec& sum, Vec product) { sum = add_s32(sum, product); 
 struct Clamp {
   Vec zero_point;  // s16
   Vec lo, hi;      // s8
+  bool narrow;     // than all of s8, to which packs saturate
 };
 
 inline Clamp make_clamp(int32_t zero_point, int32_t lo, int32_t hi) {
-  return {set1_s16(zero_point), set1_s8(lo), set1_s8(hi)};
+  return {set1_s16(zero_point), set1_s8(lo), set1_s8(hi), lo > -128 || hi < 127};
 }
 
 EDGECV_INLINE Vec scale_round(Vec acc, VecF multiplier) {

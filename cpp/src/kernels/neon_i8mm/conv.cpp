@@ -7,9 +7,9 @@
 
 namespace edgecv::kernels::neon_i8mm {
 
-extern const Kernel conv_s8_8x8 = {
-    "conv_s8_8x8__neon_i8mm", EDGECV_ISA_NAME, Family::kConvS8,     kIsaNeeds,   nullptr,
-    dense_packed_bytes,       dense_pack,      dense_scratch_bytes, dense_items, dense_run,
+extern const Kernel conv_s8_6x16 = {
+    "conv_s8_6x16__neon_i8mm", EDGECV_ISA_NAME, Family::kConvS8,     kIsaNeeds,   nullptr,
+    dense_packed_bytes,        dense_pack,      dense_scratch_bytes, dense_items, dense_run,
 };
 
 }  // namespace edgecv::kernels::neon_i8mm

@@ -1,0 +1,100 @@
+// Tiles of rows by a panel of 16 columns, for the products that are exact for every s8: sdot and
+// smmla. Before it come kColumns, kRows and the product, struct Sums<kTile, kVectors>:
+//
+//   start(panel)   begins with the bias
+//   add(w, a)      adds 16 depths, from pointers to rows, which it advances
+//   add_half(w, a) adds the last eight
+//   row<kRow, kVector>() four sums
+//
+// A tile is as high as there are rows: six at a time, then four, two, one. A panel of which eight
+// columns or fewer exist is multiplied by half of it.
+#ifndef EDGECV_KERNELS_NEON_TILE_ROWS_H_
+#define EDGECV_KERNELS_NEON_TILE_ROWS_H_
+
+#include "kernels/neon/tile.h"
+
+namespace edgecv::kernels::EDGECV_ISA {
+namespace {
+
+constexpr bool kOrdersDepths = false;
+inline bool needs_order(int32_t) { return false; }
+inline void order_depths(int8_t*, const int8_t*, int64_t) {}
+
+inline int32_t choose_form(const int8_t*, int64_t, bool, int32_t, int32_t) { return 0; }
+
+// Tiles of kTile rows while there are so many, at least one. Out of line, and with the constants of
+// requantize loaded once a tile: the sums need the registers.
+template <int kTile, int kVectors>
+__attribute__((noinline)) void multiply_rows(TileTask& t, const Clamp& clamp) {
+  constexpr int kWidth = 4 * kVectors;
+  do {
+    const int8_t* a[kTile];
+    a[0] = t.a;
+    unroll<kTile - 1>([&](auto r) __attribute__((always_inline)) { a[r + 1] = a[r] + t.a_stride; });
+    Sums<kTile, kVectors> sums;
+    sums.start(t.panel);
+    const int8_t* w = t.panel + kHeadBytes;
+    for (int64_t k = t.depth; k >= 16; k -= 16, w += 16 * kColumns) sums.add(w, a);
+    if (t.depth % 16 != 0) sums.add_half(w, a);
+    const auto* multiplier = reinterpret_cast<const float*>(t.panel + kMultiplierAt);
+    VecF scale[kVectors];
+    unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+      scale[v] = load_f32(multiplier + 4 * v);
+    });
+    Vec bytes[kTile];
+    unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+      Vec words[kVectors / 2];
+      unroll<kVectors / 2>([&](auto i) __attribute__((always_inline)) {
+        words[i] =
+            pack_words(scale_round(sums.template row<r, 2 * i>(), scale[2 * i]),
+                       scale_round(sums.template row<r, 2 * i + 1>(), scale[2 * i + 1]), clamp);
+      });
+      bytes[r] = pack_s16_s8(words[0], words[kVectors / 2 - 1]);
+    });
+    if (clamp.narrow) {
+      unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+        bytes[r] = min_s8(max_s8(bytes[r], clamp.lo), clamp.hi);
+      });
+    }
+    int8_t* out = t.out;
+    if (t.columns < kWidth) {
+      unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+        store_few(out, bytes[r], t.columns);
+        out += t.out_stride;
+      });
+    } else {
+      unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+        if constexpr (kVectors == 4) {
+          store(out, bytes[r]);
+        } else {
+          store64(out, bytes[r]);
+        }
+        out += t.out_stride;
+      });
+    }
+    t.rows -= kTile;
+    t.a += kTile * t.a_stride;
+    t.out += kTile * t.out_stride;
+  } while (t.rows >= kTile);
+}
+
+template <int kVectors>
+inline void multiply_columns(TileTask& t, const Clamp& clamp) {
+  if (t.rows >= 6) multiply_rows<6, kVectors>(t, clamp);
+  if (t.rows >= 4) multiply_rows<4, kVectors>(t, clamp);
+  if (t.rows >= 2) multiply_rows<2, kVectors>(t, clamp);
+  if (t.rows >= 1) multiply_rows<1, kVectors>(t, clamp);
+}
+
+inline void multiply_panel(TileTask& t, const Clamp& clamp) {
+  if (t.columns > 8) {
+    multiply_columns<4>(t, clamp);
+  } else {
+    multiply_columns<2>(t, clamp);
+  }
+}
+
+}  // namespace
+}  // namespace edgecv::kernels::EDGECV_ISA
+
+#endif  // EDGECV_KERNELS_NEON_TILE_ROWS_H_

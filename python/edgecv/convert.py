@@ -19,6 +19,8 @@ from edgecv.golden import golden_records
 from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes import pipeline
 from edgecv.graph.passes.quantize import LayerWeights
+from edgecv.graph.passes.settle import is_quantized
+from edgecv.imported import of_imported, quantize_imported
 from edgecv.model import load
 from edgecv.onnx.importer import import_model
 from edgecv.preprocess import Preprocess
@@ -57,7 +59,9 @@ def convert(
     model: path, bytes or onnx.ModelProto, opset 9 or newer.
     out: path of the file to write; it appears whole or not at all.
     calibration: a folder of pictures (with ``preprocess``), a .npz/.npy file, or an iterable of f32
-        arrays in the model's input shape. Without it the file is fp32.
+        arrays in the model's input shape. Without it the file is fp32, but for a model that is
+        quantized already: its own parameters are kept (docs/quantized-models.md), and calibration
+        only serves what has none.
     preprocess: how a picture becomes the model's input (Preprocess or its text form); stored in
         the file.
     method: how ranges come from what calibration saw: "minmax", "percentile", "kl" or "mse" for all
@@ -90,19 +94,27 @@ def convert(
         if given != Plan():
             raise Error("a plan holds all options of int8: give either a plan or such options")
         given = plan.check() if isinstance(plan, Plan) else load_plan(Path(plan))
-    if calibration is None and (plan is not None or given != Plan()):
-        what = "a plan is" if plan is not None else "options of int8 are"
-        raise CalibrationError(f"{what} for int8 files: give calibration data")
     target = _check_target(Path(out), model)
     graph = import_model(model, input_shapes=input_shapes)
     if given.fingerprint:
         given.check_model(fingerprint(graph), _source_name(model))
     graph = pipeline.declutter(graph)
+    is_imported = is_quantized(graph)
+    options = replace(given, keep_float=()) if is_imported else given
+    if calibration is None and (plan is not None or options != Plan()):
+        what = "a plan is" if plan is not None else "options of int8 are"
+        raise CalibrationError(f"{what} for int8 files: give calibration data")
     kept: List[str] = []
+    remarks: Optional[List[str]] = None
     layers: List[LayerWeights] = []
     data = None
     if calibration is not None:
         data = CalibrationSet(calibration, graph.inputs, preprocess)
+    if is_imported:
+        imported = quantize_imported(graph, data, given, progress)
+        lowered, layers, kept = imported.graph, imported.layers, imported.kept
+        remarks = imported.remarks
+    elif data is not None:
         made = CalibratedModel(graph, data, progress).quantize(given)
         lowered, layers, kept = made.graph, made.layers, made.kept
     else:
@@ -118,6 +130,8 @@ def convert(
         arena = check.arena_bytes
     _write_whole(target, blob)
     report = _report(model, Path(out), blob, lowered, arena, layers, kept, data, given)
+    if remarks is not None:
+        report = of_imported(report, remarks)
     return replace(report, plan=meta.get("plan"))
 
 

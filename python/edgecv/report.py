@@ -36,6 +36,8 @@ class ConversionReport:
     ``arena_bytes`` is the memory for activations of one session on this machine, ``float_layers``
     the names of nodes that run in f32 in an int8 file, ``sha256`` the digest of the file (the same
     input gives the same file), ``plan`` the plan file and its digest, if one was given.
+    ``parameters`` is set for a model that came in quantized: where scales and integers are from;
+    ``remarks`` then tells what could not be taken over as it was.
     """
 
     path: str
@@ -55,6 +57,8 @@ class ConversionReport:
     float_layers: List[str] = field(default_factory=list)
     warnings: List[str] = field(default_factory=list)
     plan: Optional[str] = None
+    parameters: Optional[str] = None
+    remarks: List[str] = field(default_factory=list)
 
     def to_dict(self) -> Dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -79,8 +83,12 @@ class ConversionReport:
             lines.append(("calibration", f"{self.method}, {self.samples} samples"))
         if self.plan is not None:
             lines.append(("plan", self.plan))
+        if self.parameters is not None:
+            exact = "exactly" if not self.remarks else f"but for {len(self.remarks)} remarks"
+            lines.append(("parameters", f"{self.parameters}, {exact}"))
+            lines += [("", remark) for remark in self.remarks]
         lines += self._weight_lines()
-        if self.float_layers and self.method is not None:
+        if self.float_layers and (self.method is not None or self.parameters is not None):
             lines.append(("kept in float", ", ".join(self.float_layers)))
         lines.append(("sha256", self.sha256))
         return lines

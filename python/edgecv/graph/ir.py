@@ -72,6 +72,28 @@ class Port:
     dtype: str = "f32"
 
 
+@dataclass(frozen=True)
+class Given:
+    """How a model that came in quantized codes a tensor: real = scale * (q - zero_point),
+    qmin <= q <= qmax, in s8 (u8 shifted by 128).
+    """
+
+    scale: float
+    zero_point: int
+    qmin: int = -128
+    qmax: int = 127
+
+
+@dataclass(frozen=True)
+class GivenWeights:
+    """The scale of each output channel of weights that came in quantized, and the largest integer
+    magnitude in it: enough to find the integers again in the real weights.
+    """
+
+    scale: NDArray[np.float64]
+    largest: NDArray[np.int64]
+
+
 @dataclass
 class Graph:
     """A list of nodes in an order in which they can run, over named values."""
@@ -83,6 +105,11 @@ class Graph:
     values: Dict[str, Value] = field(default_factory=dict)
     opset: int = 0  # of the nodes as they stand
     source_opset: int = 0  # of the model as it came in, for messages
+    # Of a model that came in quantized: value name -> how it is coded, node name -> its weights,
+    # and what could not be taken over as it was.
+    given: Dict[str, Given] = field(default_factory=dict)
+    given_weights: Dict[str, GivenWeights] = field(default_factory=dict)
+    remarks: List[str] = field(default_factory=list)
 
     def add(self, value: Value) -> Value:
         """Adds a value; its name must be free."""

@@ -74,9 +74,36 @@ def _nodes(graph: Graph, node: Node) -> List[Any]:
             make_node("Sigmoid", node.inputs, [gate], name=f"{node.name}.sigmoid"),
             make_node("Mul", [node.inputs[0], gate], node.outputs, name=node.name),
         ]
+    if node.op == "FakeQuant":
+        return _fake_quant(graph, node)
     domain, _, op = node.op.rpartition("::")
     attrs = {
         name: onnx.numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
         for name, value in node.attrs.items()
     }
     return [make_node(op, node.inputs, node.outputs, name=node.name, domain=domain, **attrs)]
+
+
+def _fake_quant(graph: Graph, node: Node) -> List[Any]:
+    """Rounding to the values that quantized parameters allow."""
+    code = node.attrs["code"]
+    base = node.outputs[0]
+    arrays = {
+        "scale": np.array(code.scale, np.float32),
+        "zero": np.array(code.zero_point, np.int8),
+        "low": np.array(code.qmin, np.int8),
+        "high": np.array(code.qmax, np.int8),
+    }
+    names = {key: graph.fresh(f"{base}.{key}") for key in (*arrays, "steps", "clipped")}
+    make_node = onnx.helper.make_node
+    nodes = [
+        make_node("Constant", [], [names[key]], value=onnx.numpy_helper.from_array(array))
+        for key, array in arrays.items()
+    ]
+    parameters = [names["scale"], names["zero"]]
+    nodes += [
+        make_node("QuantizeLinear", [node.inputs[0], *parameters], [names["steps"]]),
+        make_node("Clip", [names["steps"], names["low"], names["high"]], [names["clipped"]]),
+        make_node("DequantizeLinear", [names["clipped"], *parameters], [base], name=node.name),
+    ]
+    return nodes

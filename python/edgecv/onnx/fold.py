@@ -150,6 +150,8 @@ class Folder:
     def _infer(self, node: Any) -> List[TensorInfo]:
         unknown = [TensorInfo(0, None) for _ in node.output]
         tensors = self.result.tensors
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            return self._infer_quantization(node)
         inputs = [name for name in dict.fromkeys(node.input) if name]
         if any(tensors[name].shape is None for name in inputs):
             return unknown
@@ -180,6 +182,17 @@ class Folder:
             _LOG.debug("no types for node %s (%s): %s", node.name, node.op_type, error)
             return unknown
         return found
+
+    def _infer_quantization(self, node: Any) -> List[TensorInfo]:
+        """Types of QuantizeLinear and DequantizeLinear, in the form of any opset."""
+        tensors = self.result.tensors
+        elem_type = int(onnx.TensorProto.FLOAT)
+        if node.op_type == "QuantizeLinear":
+            zero = node.input[2] if len(node.input) > 2 else ""
+            wanted = [attr.i for attr in node.attribute if attr.name == "output_dtype" and attr.i]
+            elem_type = wanted[0] if wanted else int(onnx.TensorProto.UINT8)
+            elem_type = tensors[zero].elem_type if zero else elem_type
+        return [TensorInfo(elem_type, tensors[node.input[0]].shape)]
 
     def _drop_outside_windows(self, node: Any, found: List[TensorInfo]) -> None:
         """Takes away the windows of ceil_mode that would start behind the image.

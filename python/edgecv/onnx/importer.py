@@ -6,7 +6,7 @@ constant, and copies the rest. All floating types become f32.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from edgecv.graph.ir import Graph, Node, Port, Value
 from edgecv.graph.passes.rewrite import UNKNOWN_SHAPE
 from edgecv.onnx.fold import Folder, TensorInfo
 from edgecv.onnx.load import ModelSource, load_model, onnx, opset_of
+from edgecv.onnx.qoperator import expand_integer_operators
 
 _T = onnx.TensorProto
 _FLOATS = frozenset((_T.FLOAT, _T.FLOAT16, _T.DOUBLE, _T.BFLOAT16))
@@ -23,6 +24,10 @@ _DTYPES: Dict[int, str] = {
     **dict.fromkeys(_FLOATS, "f32"),
     _T.INT8: "s8",
     _T.UINT8: "u8",
+    _T.INT4: "s4",
+    _T.UINT4: "u4",
+    _T.INT16: "s16",
+    _T.UINT16: "u16",
     _T.INT32: "s32",
     _T.INT64: "s64",
     _T.BOOL: "bool",
@@ -49,8 +54,14 @@ def import_model(
     shapes = input_shapes_of(inputs, dict(input_shapes or {}))
     for item in inputs:
         folder.add_input(item.name, _elem_type(item), shapes[item.name])
-    folder.run(proto.graph.node)
+    folder.run(expand_integer_operators(proto.graph.node, _value_names(proto), opset_of(proto)))
     return _build(proto, folder, inputs, where)
+
+
+def _value_names(proto: Any) -> Set[str]:
+    names = {tensor.name for tensor in proto.graph.initializer}
+    names.update(item.name for item in proto.graph.input)
+    return names.union(*(node.output for node in proto.graph.node))
 
 
 def _elem_type(item: Any) -> int:

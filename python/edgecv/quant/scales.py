@@ -75,7 +75,8 @@ def choose_scales(
     3. The inputs of a Concat share the output's scale, except those of (2) and those whose range is
        much narrower and which something else reads as well.
     4. A group's range is the union of the ranges of its members.
-    5. With 7 ``bits`` values are in [-64, 63], but for groups whose values come from outside or
+    5. A group with a value whose parameters the model gives has those.
+    6. With 7 ``bits`` values are in [-64, 63], but for groups whose values come from outside or
        from an f32 node: nothing clamps those to less than s8.
 
     ranges: value name -> (low, high) in real units. float_nodes: names of the nodes that stay f32.
@@ -105,8 +106,12 @@ def choose_scales(
             outside.update(node.outputs)
     params: Dict[str, QuantParams] = {}
     for group in _groups(shared, touched):
+        given = [graph.given[name] for name in group if name in graph.given]
         if any(name in forced for name in group):
             chosen = SOFTMAX_PARAMS
+        elif given:
+            code = given[0]
+            chosen = QuantParams(code.scale, code.zero_point, code.qmin, code.qmax)
         else:
             known = [ranges[name] for name in group if name in ranges]
             known = known or [_product_range(graph, ranges, group[0])]
@@ -155,6 +160,8 @@ def _join_concats(
                 continue
             wide = extent(node.outputs[0]) > CONCAT_RATIO * extent(name)
             is_forced = any(shared.find(f) == shared.find(name) for f in forced)
+            if name in graph.given:
+                continue
             if not is_forced and not (wide and is_read_elsewhere(name, node)):
                 shared.join([node.outputs[0], name])
 

@@ -6,6 +6,7 @@ import logging
 from typing import Callable, Dict, Sequence, Tuple
 
 from edgecv.graph.ir import Graph
+from edgecv.graph.passes.declutter.adopt_quantization import adopt_quantization
 from edgecv.graph.passes.declutter.canonicalize_gemm import canonicalize_gemm
 from edgecv.graph.passes.declutter.canonicalize_reshape import canonicalize_reshape
 from edgecv.graph.passes.declutter.expand_compound import expand_compound
@@ -33,6 +34,7 @@ _LOG = logging.getLogger("edgecv")
 Pass = Callable[[Graph], Result]
 
 DECLUTTER: Tuple[Pass, ...] = (
+    adopt_quantization,
     trim_outputs,
     upgrade_opset,
     resolve_windows,

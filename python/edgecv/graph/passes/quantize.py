@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node, Value
+from edgecv.quant.given import given_weights
 from edgecv.quant.lookup import lookup_table
 from edgecv.quant.moments import Moments, coverage
 from edgecv.quant.parameters import (
@@ -26,7 +27,7 @@ from edgecv.quant.parameters import (
 from edgecv.quant.progress import Progress
 from edgecv.quant.ranges import Range
 from edgecv.quant.scales import choose_scales
-from edgecv.quant.weights import Layer, QuantOptions, choose
+from edgecv.quant.weights import PLAIN_GROUP, Choice, Layer, QuantOptions, choose, sqnr_db
 
 
 @dataclass
@@ -80,7 +81,10 @@ class QuantizePass:
         for port in graph.inputs:
             self._make_port(port.value)
         for done, node in enumerate(graph.nodes):
-            self._quantize_node(node) if self._is_int8(node) else self._float_node(node)
+            if node.op == "FakeQuant":
+                self._fake_quant(node)
+            else:
+                self._quantize_node(node) if self._is_int8(node) else self._float_node(node)
             if self._progress is not None:
                 self._progress("choose integers", done + 1, len(graph.nodes))
         if self._refused:
@@ -135,6 +139,24 @@ class QuantizePass:
             self._bridge(name, "Dequantize", "f32") if name and self._is_activation(name) else name
             for name in node.inputs
         ]
+        self._nodes.append(node)
+
+    def _fake_quant(self, node: Node) -> None:
+        """A rounding that the model itself asks for: Quantize, and a table between two codings."""
+        x, y = self._graph.values[node.inputs[0]], self._graph.values[node.outputs[0]]
+        code = node.attrs["code"]
+        self._params[y.name] = QuantParams(code.scale, code.zero_point, code.qmin, code.qmax)
+        self._mark(y.name)
+        node.op, node.attrs = "Quantize", {}
+        if x.dtype == "s8" or self._params[y.name] != QuantParams(code.scale, code.zero_point):
+            if x.dtype == "f32":
+                steps = Value(self._graph.fresh(f"{y.name}.steps"), y.shape, "s8")
+                steps.scale, steps.zero_point = y.scale, y.zero_point
+                self._nodes.append(Node(node.op, steps.name, [x.name], [steps.name]))
+                x = self._graph.add(steps)
+            table = lookup_table(None, 0.0, 0.0, self.params_of(x.name), self.params_of(y.name))
+            node.op = "Lookup"
+            node.inputs = [x.name, self.constant(f"{node.name}.table", table, "s8")]
         self._nodes.append(node)
 
     # -- int8 nodes
@@ -193,7 +215,7 @@ class QuantizePass:
             (node.attrs.get("dilation_h", 1), node.attrs.get("dilation_w", 1)),
         )  # fmt: skip
         bits = self._options.bits_of(node.name, layer.is_depthwise)
-        choice = choose(layer, self._options, node.name)
+        choice = self._given_weights(node, layer) or choose(layer, self._options, node.name)
         q = choice.weights
         self.layers.append(
             LayerWeights(node.name, choice.group, bits, choice.sqnr_db, layer.is_depthwise)
@@ -205,6 +227,18 @@ class QuantizePass:
             self.constant(f"{node.name}.multiplier", q.multiplier, "f32"),
         ]
         self.set_clamp(node, y)
+
+    def _given_weights(self, node: Node, layer: Layer) -> Optional[Choice]:
+        """The integers that a model brings with it; None where it brings none."""
+        given = self._graph.given_weights.get(node.name)
+        if given is None:
+            return None
+        found, remarks = given_weights(layer.weights, layer.bias, layer.x, layer.y, given)
+        self._graph.remarks += [f"{node.name}: {remark}" for remark in remarks]
+        if found is None:
+            return None
+        noise = sqnr_db(layer, found.weights, found.scale) if remarks else float("inf")
+        return Choice(found, PLAIN_GROUP, noise)
 
     def binary(self, node: Node) -> None:
         """Add, Sub, Mul: constants become s8, one or two multipliers."""
@@ -229,6 +263,9 @@ class QuantizePass:
     def _quantize_constant(self, name: str) -> str:
         data = self.data_of(name)
         params = activation_params(float(data.min()), float(data.max()))
+        code = self._graph.given.get(name)
+        if code is not None:
+            params = QuantParams(code.scale, code.zero_point, code.qmin, code.qmax)
         value = self._graph.values[self.constant(f"{name}.s8", quantize(data, params), "s8")]
         value.scale, value.zero_point = params.scale, params.zero_point
         return value.name

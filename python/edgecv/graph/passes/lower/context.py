@@ -24,7 +24,13 @@ class Lowering:
 
     def __init__(self, source: Graph) -> None:
         self.source = source
-        self.graph = Graph(source.name, opset=source.opset)
+        self.graph = Graph(
+            source.name,
+            opset=source.opset,
+            given=dict(source.given),
+            given_weights=dict(source.given_weights),
+            remarks=list(source.remarks),
+        )
         self._where: Dict[str, Tuple[str, Layout]] = {}
         self._moved: Dict[Tuple[str, str, Tuple[int, ...]], str] = {}
         self._constants: Dict[Tuple[str, Layout], str] = {}
@@ -61,6 +67,8 @@ class Lowering:
         array = np.ascontiguousarray(data, kinds[dtype])
         name = self.fresh(base)
         self.graph.add(Value(name, tuple(array.shape), dtype, array))
+        if base in self.source.given:
+            self.graph.given[name] = self.source.given[base]
         return name
 
     def _emit(

@@ -50,6 +50,11 @@ def _lower_unary(low: Lowering, node: Node) -> None:
     unary(low, node.inputs[0], node.outputs[0], function, *numbers)
 
 
+def _lower_fake_quant(low: Lowering, node: Node) -> None:
+    stored, layout = low.where(node.inputs[0])
+    low.define(node.outputs[0], "FakeQuant", [stored], layout, node.attrs)
+
+
 def _lower_gelu(low: Lowering, node: Node) -> None:
     tanh = node.attrs.get("approximate", "none") == "tanh"
     unary(low, node.inputs[0], node.outputs[0], "gelu_tanh" if tanh else "gelu")
@@ -138,6 +143,7 @@ def _lower_prelu(low: Lowering, node: Node) -> None:
 
 RULES: Rules = {
     **{op: Rule(anything, _lower_unary, f"{op} of f32") for op in _UNARY},
+    "FakeQuant": Rule(anything, _lower_fake_quant, "FakeQuant of f32"),
     "Gelu": Rule(anything, _lower_gelu, "Gelu of f32"),
     "Clip": Rule(_check_clip, _lower_clip, "Clip with constant bounds"),
     **{

@@ -20,12 +20,6 @@ RULES: Rules = {
 
 # Ops with no rule: what a model can use instead.
 _INSTEAD: Dict[str, str] = {
-    "QuantizeLinear": "the float model (edgecv quantizes it itself)",
-    "DequantizeLinear": "the float model (edgecv quantizes it itself)",
-    "QLinearConv": "the float model (edgecv quantizes it itself)",
-    "QLinearMatMul": "the float model (edgecv quantizes it itself)",
-    "ConvInteger": "the float model (edgecv quantizes it itself)",
-    "MatMulInteger": "the float model (edgecv quantizes it itself)",
     "NonMaxSuppression": "the model without its post-processing",
     "TopK": "the model without its post-processing",
     "NonZero": "the model without its post-processing",

@@ -1,0 +1,356 @@
+"""Takes over the parameters of a model that came in quantized.
+
+QuantizeLinear and DequantizeLinear disappear; what lies between them, integers so far, becomes the
+f32 values that the integers stand for.
+
+Cases:
+1. QuantizeLinear of an activation becomes FakeQuant, which rounds f32 values to those its scale,
+   zero point and bounds allow; DequantizeLinear of its output goes. One FakeQuant for several
+   QuantizeLinear that do the same.
+2. Ops that move integers (Reshape, MaxPool, Concat, ...) move what they stand for. Clip of integers
+   becomes a FakeQuant of narrower bounds.
+3. DequantizeLinear of a constant (or of a constant's QuantizeLinear) is computed. The graph notes
+   the scales of weights by the node that reads them, those of other constants by name.
+4. Integer graph inputs and outputs become f32; the API rounds.
+5. QuantizeLinear to 16 bits goes: its values stay f32.
+
+Raises UnsupportedModelError for parameters that mean nothing, naming node and tensor.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, NoReturn, Optional, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv.errors import UnsupportedModelError
+from edgecv.graph.ir import Given, GivenWeights, Graph, Node, Value
+from edgecv.graph.passes.rewrite import (
+    UNKNOWN_SHAPE,
+    Result,
+    constant,
+    input_name,
+    normal_axis,
+    replace_uses,
+    scalar,
+)
+
+Array = NDArray[Any]
+# dtype -> (least, largest, what is taken off to make it s8)
+_CODES: Dict[str, Tuple[int, int, int]] = {
+    "s8": (-128, 127, 0),
+    "u8": (0, 255, 128),
+    "s4": (-8, 7, 0),
+    "u4": (0, 15, 0),
+}
+_WIDE: Dict[str, Tuple[int, int]] = {
+    "s16": (-(2**15), 2**15 - 1),
+    "u16": (0, 2**16 - 1),
+    "s32": (-(2**31), 2**31 - 1),
+}
+_MOVES = frozenset(
+    {
+        "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Slice", "Split",
+        "Gather", "Expand", "Tile", "MaxPool", "DepthToSpace", "SpaceToDepth", "Concat", "Dropout",
+    }
+)  # fmt: skip
+
+
+def adopt_quantization(graph: Graph) -> Result:
+    """Runs the pass."""
+    if all(node.op not in ("QuantizeLinear", "DequantizeLinear") for node in graph.nodes):
+        return Result()
+    return Result(changed=_Adopter(graph).run())
+
+
+class _Adopter:
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._codes: Dict[str, Optional[Given]] = {}  # of what was integers; None: 16 bits
+        self._fake: Dict[Tuple[str, Given], str] = {}
+        self._weights: Dict[str, Tuple[Array, Array]] = {}  # constant -> scales, magnitudes
+        self._nodes: List[Node] = []
+
+    def run(self) -> bool:
+        graph = self._graph
+        self._inputs()
+        for node in list(graph.nodes):
+            if node.op == "QuantizeLinear":
+                self._quantize(node)
+            elif node.op == "DequantizeLinear":
+                self._dequantize(node)
+            elif any(name in self._codes for name in node.inputs):
+                self._compute(node)
+            else:
+                self._note_weights(node)
+                self._nodes.append(node)
+        graph.nodes = self._nodes
+        for port in graph.outputs:
+            if port.dtype in _WIDE and port.value in self._codes:
+                raise UnsupportedModelError(
+                    f"the output {port.name!r} is integers of 16 bits; take it as f32"
+                )
+            if port.dtype in _CODES and port.value in self._codes:
+                port.dtype = "f32"
+                graph.remarks.append(f"the output {port.name!r} was integers and is f32 now")
+        graph.drop_unused()
+        return True
+
+    def _inputs(self) -> None:
+        """An integer input becomes the f32 values it stands for, as its first reader says."""
+        graph = self._graph
+        for port in graph.inputs:
+            value = graph.values[port.value]
+            if value.dtype not in ("u8", "s8"):
+                continue
+            readers = graph.consumers().get(port.value, [])
+            first = next((node for node in readers if node.op == "DequantizeLinear"), None)
+            if first is None:
+                continue  # refused where dtypes are checked
+            code = self._code(first, port.value, value.dtype)
+            integers = graph.add(Value(graph.fresh(f"{port.value}.quantized"), value.shape))
+            replace_uses(graph, port.value, integers.name)
+            value.dtype = port.dtype = "f32"
+            self._emit_fake(f"{port.value}.quantize", port.value, integers.name, code)
+            graph.remarks.append(f"the input {port.name!r} was integers and is f32 now")
+
+    # -- parameters
+
+    def _fail(self, node: Node, tensor: str, reason: str) -> NoReturn:
+        raise UnsupportedModelError(f"node {node.name!r} ({node.op}): {tensor!r} {reason}")
+
+    def _parameters(self, node: Node, dtype: str) -> Tuple[Array, Array]:
+        """(scale in f64, zero point in s64), of one shape, of a (De)QuantizeLinear, checked."""
+        graph = self._graph
+        name, zero_name = input_name(node, 1), input_name(node, 2)
+        if not name:
+            self._fail(node, node.inputs[0], "has no scale")
+        scale = constant(graph, name)
+        if scale is None:
+            self._fail(node, name, "is a scale that is not constant")
+        if graph.values[name].dtype != "f32":
+            self._fail(node, name, f"is a scale of dtype {graph.values[name].dtype}")
+        scale = scale.astype(np.float64)
+        if scale.size == 0 or not np.isfinite(scale).all():
+            self._fail(node, name, "is a scale that is not finite")
+        if (scale <= 0).any():
+            self._fail(node, name, f"is a scale of {scale.min():g}; it must be above 0")
+        if not zero_name:
+            return scale, np.zeros(scale.shape, np.int64)
+        zero = constant(graph, zero_name)
+        if zero is None:
+            self._fail(node, zero_name, "is a zero point that is not constant")
+        if graph.values[zero_name].dtype != dtype:
+            have = graph.values[zero_name].dtype
+            self._fail(node, zero_name, f"is a zero point of dtype {have} for integers of {dtype}")
+        if zero.shape != scale.shape and (zero.size, scale.size) != (1, 1):
+            self._fail(
+                node, zero_name,
+                f"is a zero point of shape {list(zero.shape)}, its scale {list(scale.shape)}",
+            )  # fmt: skip
+        return scale, zero.astype(np.int64).reshape(scale.shape)
+
+    def _code(self, node: Node, tensor: str, dtype: str) -> Given:
+        """How an activation of an integer dtype is coded."""
+        scale, zero = self._parameters(node, dtype)
+        if scale.size != 1:
+            self._fail(node, input_name(node, 1), "gives an activation more than one scale")
+        low, high, shift = _CODES[dtype]
+        least = 2.0**-100
+        if float(scale.max()) < least:
+            self._fail(node, input_name(node, 1), f"is a scale of {scale.max():g}, below 2^-100")
+        return Given(
+            float(np.float32(scale.reshape(-1)[0])),
+            int(zero.reshape(-1)[0]) - shift,
+            low - shift,
+            high - shift,
+        )
+
+    def _spread(self, node: Node, data: Array, parameter: Array) -> Array:
+        """A scale or zero point, broadcastable to the data: one, one a slice, or one a block."""
+        if parameter.size == 1:
+            return parameter.reshape((1,) * data.ndim)
+        axis = normal_axis(int(node.attrs.get("axis", 1)), data.ndim)
+        block = int(node.attrs.get("block_size", 0))
+        name = input_name(node, 1)
+        if not 0 <= axis < data.ndim:
+            self._fail(node, name, f"belongs to axis {axis} of a tensor of rank {data.ndim}")
+        if block:
+            wide = np.repeat(parameter, block, axis=axis) if parameter.ndim == data.ndim else None
+            if wide is None or wide.shape[axis] < data.shape[axis]:
+                self._fail(node, name, f"does not fit blocks of {block} on axis {axis}")
+            wide = wide.take(range(data.shape[axis]), axis)
+            if wide.shape != data.shape:
+                self._fail(node, name, f"does not fit blocks of {block} on axis {axis}")
+            return wide
+        if parameter.ndim != 1 or parameter.size != data.shape[axis]:
+            self._fail(
+                node, name,
+                f"has {parameter.size} entries for the {data.shape[axis]} of axis {axis}",
+            )  # fmt: skip
+        return parameter.reshape([-1 if i == axis else 1 for i in range(data.ndim)])
+
+    # -- QuantizeLinear, DequantizeLinear
+
+    def _quantize(self, node: Node) -> None:
+        graph = self._graph
+        x, y = node.inputs[0], node.outputs[0]
+        dtype = graph.values[y].dtype
+        if dtype not in _CODES and dtype not in _WIDE:
+            self._fail(node, y, "is of a type that is not an integer of 4, 8 or 16 bits")
+        data = constant(graph, x)
+        if data is not None:
+            scale, zero = self._parameters(node, dtype)
+            low, high = _CODES[dtype][:2] if dtype in _CODES else _WIDE[dtype]
+            steps = np.rint(data / self._spread(node, data, scale).astype(np.float32))
+            steps = steps + self._spread(node, data, zero)
+            graph.values[y].data = np.clip(steps, low, high).astype(np.int32)
+            graph.values[y].shape = data.shape
+            return
+        if dtype in _WIDE:
+            self._parameters(node, dtype)
+            graph.remarks.append(f"{x}: 16-bit integers are not used, its values stay f32")
+            self._same(y, x)
+            self._codes[x] = None
+            return
+        code = self._code(node, x, dtype)
+        known = self._codes.get(x) or self._fake.get((x, code))
+        if isinstance(known, str):
+            self._same(y, known)
+        elif known == code:
+            self._same(y, x)
+        else:
+            self._emit_fake(node.name, x, y, code)
+
+    def _emit_fake(self, name: str, x: str, y: str, code: Given) -> None:
+        graph = self._graph
+        graph.values[y].dtype = "f32"
+        self._nodes.append(Node("FakeQuant", name, [x], [y], {"code": code}))
+        self._codes[y] = code
+        self._fake[x, code] = y
+
+    def _same(self, old: str, new: str) -> None:
+        replace_uses(self._graph, old, new)
+
+    def _dequantize(self, node: Node) -> None:
+        graph = self._graph
+        x, y = node.inputs[0], node.outputs[0]
+        value = graph.values[x]
+        if value.data is not None:
+            self._constant(node, value)
+            return
+        if x in self._codes:
+            code = self._codes[x]
+            if code is not None:
+                dtype = self._dtype_of(node, code)
+                if self._code(node, x, dtype) != code:
+                    self._fail(node, x, "was quantized with another scale or zero point")
+        elif value.dtype != "f32" or scalar(graph, input_name(node, 1)) != 1.0:
+            self._fail(node, x, f"is computed integers ({value.dtype}) that nothing quantized")
+        self._same(y, x)
+
+    def _dtype_of(self, node: Node, code: Given) -> str:
+        zero = input_name(node, 2)
+        if zero:
+            return self._graph.values[zero].dtype
+        return "u8" if code.zero_point == -128 else "s8"
+
+    def _constant(self, node: Node, value: Value) -> None:
+        """The real numbers that constant integers stand for, and where they came from."""
+        graph = self._graph
+        assert value.data is not None
+        data = value.data.astype(np.int64)
+        scale, zero = self._parameters(node, value.dtype)
+        wide, centred = self._spread(node, data, scale), data - self._spread(node, data, zero)
+        target = graph.values[node.outputs[0]]
+        target.shape = tuple(data.shape)
+        target.data = np.ascontiguousarray(centred * wide, np.float32)
+        target.dtype = "f32"
+        if value.dtype in _CODES:
+            self._weights[target.name] = (np.broadcast_to(wide, data.shape), np.abs(centred))
+            if scale.size == 1:
+                graph.given[target.name] = self._code(node, target.name, value.dtype)
+
+    # -- other nodes
+
+    def _compute(self, node: Node) -> None:
+        """A node with an input that was integers: a move of it, or a node of real numbers."""
+        graph = self._graph
+        outputs = [graph.values[name] for name in node.outputs if name]
+        if not any(v.dtype in _CODES or v.dtype in _WIDE for v in outputs):  # reads real numbers
+            self._note_weights(node)
+            self._nodes.append(node)
+            return
+        code = self._codes.get(node.inputs[0])
+        if node.op in ("Clip", "Max", "Min", "Relu") and code is not None:
+            self._clip(node, code)
+            return
+        if node.op == "Pad" and code is not None:
+            self._pad(node, code)
+        elif node.op not in _MOVES:
+            self._fail(node, node.inputs[0], "is integers, on which this op is not supported")
+        if node.op == "Concat" and any(self._codes.get(name) != code for name in node.inputs):
+            self._fail(node, node.outputs[0], "is made of integers of unequal scales")
+        for value in outputs:
+            if value.dtype in _CODES or value.dtype in _WIDE:
+                value.dtype = "f32"
+                self._codes[value.name] = code
+        self._nodes.append(node)
+
+    def _pad(self, node: Node, code: Given) -> None:
+        fill = scalar(self._graph, input_name(node, 2))
+        shift = 128 if code.qmax == 127 and code.qmin == -128 and self._is_unsigned(node) else 0
+        real = ((0.0 if fill is None else fill) - shift - code.zero_point) * code.scale
+        name = self._graph.constant(f"{node.name}.fill", np.array(real, np.float32), "f32").name
+        node.inputs = [*node.inputs, "", ""][: max(3, len(node.inputs))]
+        node.inputs[2] = name
+
+    def _is_unsigned(self, node: Node) -> bool:
+        return self._graph.values[node.outputs[0]].dtype == "u8"
+
+    def _clip(self, node: Node, code: Given) -> None:
+        graph = self._graph
+        shift = 128 if self._is_unsigned(node) else 0
+        low, high = code.qmin, code.qmax
+        if node.op == "Relu":
+            low = max(low, -shift)
+        names = ["", *node.inputs[1:]] if node.op == "Min" else node.inputs[1:]
+        for position, name in enumerate([*names, "", ""][:2]):
+            bound = scalar(graph, name) if name else None
+            if name and bound is None:
+                self._fail(node, name, "is a bound that is not constant")
+            if bound is not None and position == 0:
+                low = max(low, int(bound) - shift)
+            elif bound is not None:
+                high = min(high, int(bound) - shift)
+        narrow = Given(code.scale, code.zero_point, low, max(low, high))
+        self._emit_fake(node.name, node.inputs[0], node.outputs[0], narrow)
+
+    def _note_weights(self, node: Node) -> None:
+        """Notes the scale of each output channel of a layer with quantized weights."""
+        graph = self._graph
+        if node.op not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+            return
+        index = 0 if node.op == "MatMul" and node.inputs[0] in self._weights else 1
+        found = self._weights.get(input_name(node, index))
+        if found is None or any(graph.values[n].shape == UNKNOWN_SHAPE for n in node.outputs):
+            return
+        scales, sizes = (_by_output(node, index, array) for array in found)
+        if (scales != scales[:, :1]).any():
+            graph.remarks.append(f"{node.name}: its weights have scales of another axis")
+            return
+        graph.given_weights[node.name] = GivenWeights(scales[:, 0].copy(), sizes.max(axis=1))
+
+
+def _by_output(node: Node, index: int, array: Array) -> Array:
+    """[output channels, all else] of an array of the weights' shape."""
+    if node.op == "ConvTranspose":
+        groups = int(node.attrs.get("group", 1))
+        split = array.reshape(groups, -1, *array.shape[1:]).swapaxes(1, 2)
+        return split.reshape(groups * array.shape[1], -1)
+    if node.op == "Gemm" and not node.attrs.get("transB", 0):
+        array = array.T
+    elif node.op == "MatMul":
+        array = np.moveaxis(array, -1 if index else -2, 0)
+    return array.reshape(array.shape[0], -1)

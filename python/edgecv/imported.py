@@ -1,0 +1,83 @@
+"""Turns a model that came in quantized into int8, with the parameters it brings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Dict, List, Optional
+
+from edgecv.graph.ir import Graph
+from edgecv.graph.passes import pipeline
+from edgecv.graph.passes.quantize import LayerWeights, QuantizePass
+from edgecv.graph.passes.settle import WEIGHTED, settle
+from edgecv.quant.calibration import calibrate
+from edgecv.quant.data import CalibrationSet
+from edgecv.quant.plan import Plan
+from edgecv.quant.precision import matching_nodes
+from edgecv.quant.progress import Progress
+from edgecv.quant.ranges import Range
+from edgecv.report import ConversionReport
+
+
+@dataclass
+class ImportedModel:
+    """The lowered graph with its integers, how the weights of layers came to be, the names of the
+    nodes that are f32, and what could not be taken over as it was.
+    """
+
+    graph: Graph
+    layers: List[LayerWeights]
+    kept: List[str]
+    remarks: List[str]
+
+
+def quantize_imported(
+    graph: Graph,
+    data: Optional[CalibrationSet] = None,
+    plan: Optional[Plan] = None,
+    progress: Optional[Progress] = None,
+) -> ImportedModel:
+    """Quantizes a decluttered graph for which ``is_quantized`` holds.
+
+    data: for the ranges of what has no parameters; without it that stays f32.
+    plan: whose ``keep_float``, ``method`` ("auto" is minmax) and ``percent`` hold.
+    """
+    ranges: Optional[Dict[str, Range]] = None
+    plan = plan or Plan()
+    if data is not None:
+        method = "minmax" if plan.method == "auto" else plan.method
+        ranges = calibrate(graph, data, method, percent=plan.percent, progress=progress)
+    lowered = pipeline.lower(graph)
+    chosen = set()
+    for rule in plan.keep_float:
+        chosen |= matching_nodes(lowered, rule, "keep_float")
+    chosen = settle(lowered, chosen, ranges)
+    quantizer = QuantizePass(ranges or {}, chosen, progress=progress)
+    lowered = quantizer.run(lowered)
+    kept = [node.name for node in lowered.nodes if node.name in chosen]
+    remarks = list(dict.fromkeys(lowered.remarks))
+    layers = [node.name for node in lowered.nodes if node.name in chosen and node.op in WEIGHTED]
+    if layers and data is None and not plan.keep_float:
+        remarks.append(
+            f"{len(layers)} layers stay f32, since what they read or write has no parameters in "
+            "the model; with calibration data they become int8"
+        )
+    return ImportedModel(lowered, quantizer.layers, kept, remarks)
+
+
+def of_imported(report: ConversionReport, remarks: List[str]) -> ConversionReport:
+    """The report of an imported model: nothing was chosen but what the remarks tell."""
+    is_int8 = any(layer.dtype == "s8" for layer in report.layers)
+    layers = [
+        replace(layer, sqnr_db=None if layer.sqnr_db == float("inf") else layer.sqnr_db)
+        for layer in report.layers
+    ]
+    return replace(
+        report,
+        layers=layers,
+        precision="int8" if is_int8 else "fp32",
+        weights=None,
+        wanted_group=None,
+        activation_bits=None,
+        parameters="from the model",
+        remarks=remarks,
+    )

@@ -4,7 +4,7 @@
 
 C++:    base <- format, kernels <- ops <- runtime <- capi <- bindings; vision stands on base.
 Python: graph.ir <- graph.ops <- quant arithmetic <- graph.passes <- onnx, format, calibration;
-zoo and cli on top. What `import edgecv` loads needs numpy alone, in Python 3.8 syntax.
+zoo, compress and cli on top. What `import edgecv` loads needs numpy alone, in Python 3.8 syntax.
 
 Exit code: 0 good, 1 a violation.
 """
@@ -46,6 +46,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 PYTHON_LEVELS: list[tuple[str, int]] = [
     ("edgecv.cli", 7),
     ("edgecv.zoo", 6),
+    ("edgecv.compress", 6),
     ("edgecv.onnx", 5),
     ("edgecv.quant.calibration", 5),
     ("edgecv.quant.data", 5),

@@ -19,6 +19,7 @@ from edgecv.errors import Error
 # and run(args) -> int.
 COMMANDS = (
     ("convert", "turn an ONNX model into an .ecv file, int8 when calibrated"),
+    ("compress", "make a float ONNX model smaller: prune it, ..."),
     ("export-qdq", "write an int8 model as ONNX QDQ for other runtimes"),
     ("run", "run a model on a picture and print the labels"),
     ("inspect", "show what is in an .ecv file, and the plan for this machine"),

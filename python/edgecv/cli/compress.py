@@ -1,0 +1,154 @@
+"""Make a float ONNX model smaller before it is converted.
+
+The result is an ONNX model with the same inputs and outputs: fine-tune it in the framework it came
+from, or convert it as it is. `edgecv compress HOW --help` explains each way.
+
+examples:
+  edgecv compress prune m.onnx -o small.onnx --macs -30%
+  edgecv compress prune m.onnx -o small.onnx --target-ms 2.5 --calibrate photos/ \\
+      --preprocess resize=256,crop=224,mean=127,std=128
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from edgecv.cli.console import Progress, table
+from edgecv.errors import Error
+
+# One line a way: (name, what it does). The module edgecv.cli.compress_<name> has
+# add_arguments(parser) and run(args) -> int.
+WAYS = (("prune", "remove channels, with all that depends on them"),)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The ways as commands of their own."""
+    ways = parser.add_subparsers(dest="way", metavar="HOW", required=True)
+    for name, summary in WAYS:
+        module = importlib.import_module(f"edgecv.cli.compress_{name}")
+        sub = ways.add_parser(
+            name,
+            help=summary,
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(sub)
+        sub.set_defaults(run_way=module.run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs one way."""
+    return int(args.run_way(args))
+
+
+# What the ways share ------------------------------------------------------------------------------
+
+
+def add_common(parser: argparse.ArgumentParser, output: bool = True) -> None:
+    """The model, where the result goes, and how it is measured."""
+    parser.add_argument("model", help="float ONNX file, opset 9 or newer")
+    if output:
+        parser.add_argument("-o", "--output", required=True, help="the ONNX file to write")
+        parser.add_argument(
+            "--keep", action="append", default=[], metavar="NODE",
+            help="a node (wildcards allowed) to leave as it is; may be given again",
+        )  # fmt: skip
+        parser.add_argument(
+            "--measure",
+            action="store_true",
+            help="convert the model before and after to int8, and time both in turn",
+        )
+        parser.add_argument(
+            "--calibrate", metavar="DIR|FILE",
+            help="calibration pictures or arrays for the int8 files (default: generated data)",
+        )  # fmt: skip
+        parser.add_argument("--preprocess", metavar="SPEC", help="as `edgecv convert` takes it")
+        parser.add_argument("--threads", type=int, default=1, help="for timing (default: 1)")
+    parser.add_argument(
+        "--input-shape", action="append", default=[], metavar="NAME=1,3,224,224",
+        help="shape of an input with symbolic dims",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def shapes_of(args: argparse.Namespace) -> Optional[Dict[str, List[int]]]:
+    """--input-shape as a mapping."""
+    from edgecv.cli.convert import parse_shapes
+
+    return parse_shapes(args.input_shape) or None
+
+
+def write_model(path: str, source: str, proto: Any) -> None:
+    """Writes the result, whole or not at all."""
+    target = Path(path)
+    if target.exists() and Path(source).exists() and target.samefile(source):
+        raise Error(f"{path}: is the model itself, give another name for the result")
+    part = target.with_name(target.name + ".part")
+    try:
+        part.write_bytes(proto.SerializeToString(deterministic=True))
+        part.replace(target)
+    except OSError as cause:
+        part.unlink(missing_ok=True)
+        raise Error(f"{path}: cannot write here ({cause.strerror})") from cause
+
+
+def share_of(text: str, option: str) -> float:
+    """ "-30%", "30%" or "0.3" as 0.3."""
+    number = text[:-1] if text.endswith("%") else text
+    try:
+        value = abs(float(number)) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise Error(f"{option} {text!r}: write it as -30%")
+    return value
+
+
+def measured(args: argparse.Namespace, proto: Any) -> Optional[Dict[str, Any]]:
+    """Converts before and after and times both in turn, with --measure."""
+    if not args.measure:
+        return None
+    from edgecv.compress.measure import convert_for_timing, interleave
+
+    names = ("before", "after")
+    files, reports = [], []
+    with Progress() as progress:
+        for name, model in zip(names, (args.model, proto)):
+            progress(f"convert ({name})", 0, 1)
+            blob, report = convert_for_timing(
+                model, args.calibrate, shapes_of(args), preprocess=args.preprocess
+            )
+            files.append(blob)
+            reports.append(report)
+    timings = interleave(files, threads=args.threads)
+    return {
+        name: {
+            "file_bytes": report.file_bytes,
+            "arena_bytes": report.arena_bytes,
+            "macs": report.macs,
+            "ms": timing.ms,
+            "median_ms": timing.median_ms,
+        }
+        for name, report, timing in zip(names, reports, timings)
+    }
+
+
+def print_measured(figures: Optional[Dict[str, Any]]) -> None:
+    """The figures before and after, with ratios."""
+    if figures is None:
+        return
+    before, after = figures["before"], figures["after"]
+    rows = []
+    for key, what, form in (
+        ("file_bytes", "int8 file, bytes", "{:,}"),
+        ("arena_bytes", "activation memory, bytes", "{:,}"),
+        ("macs", "multiply-accumulates", "{:,}"),
+        ("ms", "ms, minimum", "{:.3f}"),
+        ("median_ms", "ms, median", "{:.3f}"),
+    ):
+        change = 100 * (after[key] / before[key] - 1)
+        rows.append((what, form.format(before[key]), form.format(after[key]), f"{change:+.1f}%"))
+    table("", ("measured here", "before", "after", "change"), rows, right=(1, 2, 3))

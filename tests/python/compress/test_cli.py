@@ -1,0 +1,116 @@
+"""`edgecv compress` on a small model: what it writes and prints, and its errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from edgecv.cli.main import main
+from edgecv.compress.latency import LayerTimes, prune_by_latency
+from edgecv.compress.network import Network
+from edgecv.compress.trace import trace
+from edgecv.errors import Error
+
+from .nets import Net
+
+
+def model_of(width: int = 64) -> Any:
+    net = Net(6, size=16)
+    x = net.act(net.norm(net.conv("x", width, 3)))
+    for _ in range(2):
+        x = net.node("Relu", [net.conv(x, width, 3)], width)
+    return net.finish(net.conv(x, 16, 1))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "m.onnx"
+    onnx.save(model_of(), str(path))
+    return path
+
+
+def test_prune_measures_before_and_after(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "small.onnx"
+    command = ["compress", "prune", str(model), "-o", str(out), "--macs", "-60%"]
+    assert main([*command, "--measure", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["macs_after"] <= 0.4 * report["macs_before"]
+    before, after = report["measured"]["before"], report["measured"]["after"]
+    assert after["file_bytes"] < before["file_bytes"]
+    assert after["macs"] == report["macs_after"] < report["macs_before"] == before["macs"]
+    assert 0 < after["ms"] <= after["median_ms"]
+    onnx.checker.check_model(str(out), full_check=True)
+    assert main(command) == 0
+    assert "multiply-accumulates" in capsys.readouterr().out
+
+
+def test_target_time_is_reached() -> None:
+    model = model_of(128)
+    from edgecv.compress.measure import convert_for_timing, interleave
+
+    whole, _ = convert_for_timing(model)
+    ms = interleave([whole], seconds=0.5)[0].ms
+    proto, report = prune_by_latency(model, target_ms=0.6 * ms, seconds=0.5)
+    small, _ = convert_for_timing(proto)
+    a, b = interleave([whole, small], seconds=0.5)
+    assert b.ms < 0.75 * a.ms
+    assert report.macs_after < 0.75 * report.macs_before
+
+
+def test_predicted_time_falls_with_the_channels() -> None:
+    net = Net(2)
+    a = net.conv("x", 32, 3)
+    b = net.conv(a, 64)
+    found = trace(Network(net.finish(b)))
+    times = LayerTimes(found, {a: 2.0, b: 4.0, "elsewhere": 1.0})
+    kept = np.ones(len(found.roots()), bool)
+    assert times.predict(kept) == pytest.approx(7.0)
+    kept[found.tensors[a].labels[:16]] = False
+    # Layer a reads the picture: half. Layer b: 16 of 32 products, and what 16 more would cost.
+    assert times.predict(kept) == pytest.approx(1.0 + 1.0 + 4.0 * (16 + 16) / (32 + 16))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--macs", "lots"], "write it as -30%"),
+        (["--macs", "-30%", "--keep", "nobody"], "no layer is named"),
+        (["--macs", "-30%", "--importance", "taylor"], "belong together"),
+        (["--macs", "-30%", "--gradients", "absent.npz"], "absent.npz"),
+        (["--target-ms", "1000"], "is met"),
+        (["--channels", "30%", "--by-time"], "--by-time goes with --macs"),
+    ],
+)
+def test_errors_are_one_line_and_write_nothing(
+    model: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = model.with_name("out.onnx")
+    assert main(["compress", "prune", str(model), "-o", str(out), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert not out.exists()
+
+
+def test_the_model_itself_is_not_overwritten(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = model.read_bytes()
+    assert main(["compress", "prune", str(model), "-o", str(model), "--macs", "30%"]) == 2
+    assert "is the model itself" in capsys.readouterr().err
+    assert model.read_bytes() == before
+
+
+def test_names_are_needed_for_times() -> None:
+    model = model_of()
+    for node in model.graph.node:
+        node.name = ""
+    with pytest.raises(Error, match="give the nodes of the model names"):
+        prune_by_latency(model, macs=0.3, seconds=0.1)

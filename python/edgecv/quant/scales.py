@@ -87,7 +87,7 @@ def choose_scales(
     concats: List[Node] = []
     touched: Dict[str, None] = {}
     for node in graph.nodes:
-        if node.name in float_nodes:
+        if node.name in float_nodes or node.op == "FakeQuant":
             continue
         activations = [n for n in node.inputs if n and not graph.values[n].is_constant]
         for name in activations + node.outputs:

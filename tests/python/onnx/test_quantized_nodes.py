@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+import edgecv
+from edgecv.errors import Error
+from edgecv.format.reader import read
+from edgecv.format.to_graph import to_graph
 from edgecv.graph.interpret import interpret
 from edgecv.graph.ir import Graph
 from edgecv.graph.passes.pipeline import declutter
@@ -102,17 +108,35 @@ def run(graph: Graph, x: Array) -> Array:
     return (array.astype(np.float32) - y.zero_point) * np.float32(y.scale)
 
 
-def check(net: Net, y: str, step: float, exact: bool = True) -> ImportedModel:
+LEVEL = onnxruntime.GraphOptimizationLevel
+
+
+def oracle(model: onnx.ModelProto, x: Array, level: Any = LEVEL.ORT_ENABLE_ALL) -> Array:
+    """onnxruntime's answer, its 8-bit kernels exact."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = level
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    result: Array = session.run(None, {"x": x})[0]
+    return result
+
+
+def check(
+    net: Net, y: str, step: float, exact: bool = True, level: Any = LEVEL.ORT_ENABLE_ALL
+) -> ImportedModel:
     """Imports, compares to one step of the output, and expects no remarks."""
     model = net.model(y)
     x = net.input()
-    want = ReferenceEvaluator(model).run(None, {"x": x})[0]
+    want = oracle(model, x, level)
     result = imported(model)
     got = run(result.graph, x)
     assert got.shape == want.shape
     apart = np.abs(got - want) / step
     assert apart.max() < 1.01, f"up to {apart.max():.2f} steps"
-    assert (apart > 0.5).mean() < 0.02
+    assert (apart > 0.5).sum() <= max(2, 0.01 * apart.size)  # ties of rounding
     assert float(np.ptp(want)) > 20 * step, "the test sees too few values"
     assert not exact or not result.remarks, result.remarks
     return result
@@ -148,3 +172,282 @@ def test_conv(kind: str) -> None:
     result = check(net, y, 0.1)
     assert set(int8(result).values()) == {"s8"}
     assert [node.op for node in result.graph.nodes] == ["Conv2d"]
+
+
+def qat_chain(net: Net) -> str:
+    """Conv, BatchNormalization and Relu as eager-mode QAT exports them when nothing was fused: what
+    each computes is quantized by itself.
+    """
+    x = net.quantize("x", 0.03, 128)
+    w = net.weights(net.integers(8, 4, 3, 3).astype(np.int8), net.rng.uniform(0.002, 0.01, 8))
+    y = net.quantize(net.op("Conv", x, w, net.scale(net.rng.normal(0, 1, 8))), 0.05, 131)
+    parameters = [net.rng.normal(1, 0.4, 8), *net.rng.normal(0, 0.5, (2, 8))]
+    parameters.append(net.rng.uniform(0.3, 2.0, 8))
+    y = net.op("BatchNormalization", y, *(net.scale(item) for item in parameters))
+    y = net.quantize(y, 0.07, 126)
+    return net.quantize(net.op("Relu", y), 0.03, 0)
+
+
+def test_unfused_chain() -> None:
+    """Every intermediate rounding of the author stays: three int8 steps."""
+    net = Net((1, 4, 10, 10))
+    result = check(net, qat_chain(net), 0.03)
+    assert set(int8(result).values()) == {"s8"}
+    assert [node.op for node in result.graph.nodes] == ["Conv2d", "Conv2d", "Lookup"]
+
+
+def test_batch_norm_without_rounding() -> None:
+    """Nothing is quantized between Conv and BatchNormalization: its factors go into the scales of
+    the weights, whose integers stay.
+    """
+    net = Net((1, 4, 10, 10))
+    x = net.quantize("x", 0.03, 128)
+    q = net.integers(8, 4, 3, 3).astype(np.int8)
+    y = net.op("Conv", x, net.weights(q, net.rng.uniform(0.002, 0.01, 8)))
+    parameters = [net.rng.normal(0, 1, 8), *net.rng.normal(0, 0.5, (2, 8))]
+    parameters.append(net.rng.uniform(0.3, 2.0, 8))
+    y = net.op("BatchNormalization", y, *(net.scale(item) for item in parameters))
+    result = check(net, net.quantize(y, 0.08, 120), 0.08)
+    node = result.graph.nodes[0]
+    stored = result.graph.values[node.inputs[1]].data
+    assert stored is not None
+    sign = np.sign(parameters[0])[:, None, None, None]
+    np.testing.assert_array_equal(stored, q.transpose(0, 2, 3, 1) * sign)
+
+
+def test_quantized_by_file() -> None:
+    """Weights stored as f32 behind QuantizeLinear, as training tools write them."""
+    net = Net((1, 4, 8, 8))
+    x = net.quantize("x", 0.03, 128)
+    scale, zero = net.scale(net.rng.uniform(0.002, 0.01, 8)), net.const(np.zeros(8, np.int8))
+    w = net.scale(net.rng.uniform(-0.25, 0.25, (8, 4, 3, 3)))
+    w = net.op("QuantizeLinear", w, scale, zero, axis=0)
+    w = net.op("DequantizeLinear", w, scale, zero, axis=0)
+    check(net, net.quantize(net.op("Conv", x, w), 0.08, 120), 0.08)
+
+
+def test_residual_and_pool() -> None:
+    net = Net((2, 4, 8, 8))
+    x = net.quantize("x", 0.03, 128)
+    w = net.weights(net.integers(4, 4, 1, 1).astype(np.int8), 0.01)
+    a = net.quantize(net.op("Conv", x, w), 0.06, 100)
+    b = net.quantize(net.op("Add", x, a), 0.05, 110)
+    pooled = net.op("MaxPool", b, kernel_shape=[2, 2], strides=[2, 2])
+    pooled = net.quantize(pooled, 0.05, 110)
+    c = net.quantize(net.op("Mul", pooled, pooled), 0.2, 4)
+    c = net.quantize(net.op("Sigmoid", c), 1 / 256, 0)
+    d = net.quantize(net.op("Concat", c, pooled, axis=1), 0.04, 90)
+    d = net.quantize(net.op("GlobalAveragePool", d), 0.01, 60)
+    d = net.op("Reshape", d, net.const(np.array([2, 8], np.int64)))
+    w = net.weights(net.integers(8, 16).astype(np.int8), net.rng.uniform(0.01, 0.02, 16), axis=1)
+    y = net.quantize(net.op("MatMul", d, w), 0.05, 128)
+    result = check(net, y, 0.05)
+    assert set(int8(result).values()) == {"s8"}
+
+
+def test_gemm_forms() -> None:
+    for transposed in (0, 1):
+        net = Net((3, 20), seed=transposed)
+        x = net.quantize("x", 0.03, 128)
+        shape = (10, 20) if transposed else (20, 10)
+        scale = net.rng.uniform(0.01, 0.02, 10)
+        w = net.weights(net.integers(*shape).astype(np.int8), scale, axis=1 - transposed)
+        bias = net.weights(net.integers(10, low=-900, high=900).astype(np.int32), 0.03 * scale)
+        y = net.quantize(net.op("Gemm", x, w, bias, transB=transposed, alpha=0.5), 0.1, 128)
+        assert set(int8(check(net, y, 0.1)).values()) == {"s8"}
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_conv_transpose(groups: int) -> None:
+    net = Net((1, 4, 6, 6))
+    x = net.quantize("x", 0.03, 128)
+    w = net.integers(4, 3, 3, 3).astype(np.int8)
+    scale = 0.01 if groups == 2 else net.rng.uniform(0.005, 0.01, 3)
+    y = net.op("ConvTranspose", x, net.weights(w, scale, axis=1), strides=[2, 2], group=groups)
+    assert set(int8(check(net, net.quantize(y, 0.1, 128), 0.1)).values()) == {"s8"}
+
+
+def test_other_functions_are_tables() -> None:
+    """Between two given codings any function is a table, also those that edgecv itself keeps in
+    float.
+    """
+    net = Net((1, 4, 6, 6))
+    y = net.quantize(net.op("Exp", net.quantize("x", 0.02, 128)), 0.05, 0)
+    result = check(net, y, 0.05)
+    assert [node.op for node in result.graph.nodes] == ["Lookup"]
+
+
+def test_softmax_and_constants() -> None:
+    net = Net((1, 40))
+    x = net.quantize("x", 0.04, 128)
+    factor = net.weights(net.integers(40).astype(np.int8), 0.02)
+    x = net.quantize(net.op("Mul", x, factor), 0.05, 120)
+    y = net.quantize(net.op("Softmax", x, axis=-1), 1 / 256, 0)
+    assert set(int8(check(net, y, 1 / 256)).values()) == {"s8"}
+
+
+def test_missing_roundings_stay_float() -> None:
+    """A layer whose output has no parameters is f32; the others are int8."""
+    net = Net((1, 4, 8, 8))
+    x = net.quantize("x", 0.03, 128)
+    w = net.weights(net.integers(4, 4, 1, 1).astype(np.int8), 0.01)
+    a = net.op("Conv", x, w)
+    b = net.quantize(net.op("Add", a, x), 0.06, 128)
+    y = net.quantize(net.op("Conv", b, w), 0.1, 128)
+    # onnxruntime's optimizer fails on weights that two layers share.
+    result = check(net, y, 0.1, exact=False, level=LEVEL.ORT_DISABLE_ALL)
+    kinds = {node.op: result.graph.values[node.outputs[0]].dtype for node in result.graph.nodes}
+    assert kinds["Add"] == "f32"
+    assert [n.op for n in result.graph.nodes if n.op == "Quantize"] == ["Quantize"] * 2
+    assert len(result.kept) == 2
+    assert "1 layers stay f32" in result.remarks[0]
+
+
+def test_moves_of_integers() -> None:
+    """Ops that move integers between QuantizeLinear and DequantizeLinear, and a Clip of them."""
+    net = Net((1, 8, 6, 6))
+    parameters = [net.scale(0.03), net.const(np.array(100, np.uint8))]
+    q = net.op("QuantizeLinear", "x", *parameters)
+    q = net.op("Transpose", q, perm=[0, 2, 3, 1])
+    q = net.op("Clip", q, net.const(np.array(10, np.uint8)), net.const(np.array(150, np.uint8)))
+    q = net.op("Reshape", q, net.const(np.array([1, 36, 8], np.int64)))
+    pads = net.const(np.array([0, 1, 0, 0, 2, 0], np.int64))
+    q = net.op("Pad", q, pads, net.const(np.array(30, np.uint8)))
+    result = check(net, net.op("DequantizeLinear", q, *parameters), 0.03)
+    assert "f32" not in int8(result).values()
+
+
+def qlinear(net: Net, name: str) -> str:
+    """One operator on integers between QuantizeLinear and DequantizeLinear."""
+    sx, zx = net.scale(0.03), net.const(np.array(120, np.uint8))
+    sy, zy = net.scale(0.05), net.const(np.array(128, np.uint8))
+    q = net.op("QuantizeLinear", "x", sx, zx)
+    ms = "com.microsoft"
+    if name == "QLinearConv":
+        w = net.const(net.integers(6, 4, 3, 3).astype(np.int8))
+        sw, zw = net.scale(net.rng.uniform(0.002, 0.01, 6)), net.const(np.zeros(6, np.int8))
+        bias = net.const(net.integers(6, low=-3000, high=3000).astype(np.int32))
+        q = net.op(name, q, sx, zx, w, sw, zw, sy, zy, bias, pads=[1, 1, 1, 1])
+    elif name == "QLinearMatMul":
+        w = net.const(net.integers(6, 5).astype(np.int8))
+        q = net.op(name, q, sx, zx, w, net.scale(0.01), net.const(np.array(0, np.int8)), sy, zy)
+    elif name in ("QLinearAdd", "QLinearMul"):
+        q = net.op(name, q, sx, zx, q, sx, zx, sy, zy, domain=ms)
+    elif name == "QLinearConcat":
+        q = net.op(name, sy, zy, q, sx, zx, q, sx, zx, axis=1, domain=ms)
+    elif name == "QGemm":
+        w = net.const(net.integers(9, 6).astype(np.int8))
+        bias = net.const(net.integers(9, low=-3000, high=3000).astype(np.int32))
+        zero = net.const(np.array(0, np.int8))
+        flat = net.op("Reshape", q, net.const(np.array([24, 6], np.int64)))
+        inputs = [flat, sx, zx, w, net.scale(0.01), zero, bias, sy, zy]
+        q = net.op(name, *inputs, transB=1, domain=ms)
+    else:
+        attrs: Dict[str, Any] = {"alpha": 0.2} if name == "QLinearLeakyRelu" else {}
+        if name == "QLinearAveragePool":
+            attrs = {"kernel_shape": [2, 2], "strides": [2, 2]}
+        if name in ("QLinearSigmoid", "QLinearSoftmax"):
+            sy, zy = net.scale(1 / 256), net.const(np.array(0, np.uint8))
+        if name == "QLinearSoftmax":
+            attrs = {"axis": -1, "opset": 13}
+        if name == "QLinearGlobalAveragePool":
+            sy, zy = net.scale(0.01), net.const(np.array(128, np.uint8))
+            attrs = {"channels_last": 0}
+        q = net.op(name, q, sx, zx, sy, zy, domain=ms, **attrs)
+    return net.op("DequantizeLinear", q, sy, zy)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "QLinearConv", "QLinearMatMul", "QLinearAdd", "QLinearMul", "QLinearConcat", "QGemm",
+        "QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax", "QLinearGlobalAveragePool",
+        "QLinearAveragePool",
+    ],
+)  # fmt: skip
+def test_operators_on_integers(name: str) -> None:
+    """Against onnxruntime, whose operators most of these are."""
+    net = Net((1, 4, 6, 6), opset=17)
+    model = net.model(qlinear(net, name))
+    x = net.input()
+    want = oracle(model, x)
+    result = imported(model)
+    assert not result.remarks
+    assert "f32" not in int8(result).values()
+    step = result.graph.values[result.graph.outputs[0].value].scale
+    apart = np.abs(run(result.graph, x) - want) / step
+    assert apart.max() < 1.01
+    assert (apart > 0.5).sum() <= max(2, 0.01 * apart.size)  # ties of rounding
+    assert np.ptp(want) > 10 * step
+
+
+def dynamic(net: Net) -> onnx.ModelProto:
+    """What dynamic quantization writes: MatMulInteger and ConvInteger on DynamicQuantizeLinear."""
+    net.nodes.append(helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], "dql"))
+    w, zero = net.const(net.integers(6, 4, 3, 3).astype(np.int8)), net.const(np.array(0, np.int8))
+    y = net.op("Cast", net.op("ConvInteger", "q", w, "z", zero), to=T.FLOAT)
+    y = net.op("Mul", y, net.op("Mul", "s", net.scale(0.01)))
+    y = net.op("Relu", net.op("Add", y, net.scale(net.rng.normal(0, 1, (1, 6, 1, 1)))))
+    return net.model(net.op("GlobalAveragePool", y))
+
+
+def test_dynamic_becomes_static_with_calibration(tmp_path: Path) -> None:
+    net = Net((1, 4, 6, 6))
+    model = dynamic(net)
+    x = net.input()
+    want = ReferenceEvaluator(model).run(None, {"x": x})[0]
+    plain = imported(model)
+    assert set(int8(plain).values()) == {"f32"}
+    assert np.abs(run(plain.graph, x) - want).max() < 0.02 * np.abs(want).max()
+    report = edgecv.convert(model, tmp_path / "m.ecv", [x])
+    assert report.parameters == "from the model"
+    assert not report.float_layers
+    with edgecv.load(tmp_path / "m.ecv") as loaded:
+        answer = next(iter(loaded.run(x).values()))
+    assert np.abs(answer - want).max() < 0.03 * np.abs(want).max()
+    graph = to_graph(read((tmp_path / "m.ecv").read_bytes()))
+    conv = next(node for node in graph.nodes if node.op == "Conv2d")
+    assert np.abs(graph.values[conv.inputs[1]].data).max() == 127
+
+
+def damaged(what: str) -> onnx.ModelProto:
+    net = Net((1, 4, 6, 6))
+    scale = {"zero": 0.0, "nan": np.nan, "negative": -0.1, "infinite": np.inf}.get(what, 0.03)
+    zero = np.array(3, np.int8 if what == "type" else np.uint8)
+    zero = np.array([3, 4], np.uint8) if what == "shape" else zero
+    parameters = [net.scale(scale), net.const(zero)]
+    if what == "missing":
+        parameters[0] = "lost"
+    q = net.op("QuantizeLinear", "x", net.scale(0.03), net.const(np.array(3, np.uint8)))
+    if what == "channels":
+        x = net.op("DequantizeLinear", q, net.scale(0.03), net.const(np.array(3, np.uint8)))
+        w = net.weights(net.integers(4, 4, 1, 1).astype(np.int8), [0.1, 0.2, 0.3])
+        return net.model(net.op("Conv", x, w))
+    if what == "other":
+        parameters[0] = net.scale(0.04)
+    return net.model(net.op("DequantizeLinear", q, *parameters))
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("zero", "is a scale of 0; it must be above 0"),
+        ("negative", "is a scale of -0.1; it must be above 0"),
+        ("nan", "is a scale that is not finite"),
+        ("infinite", "is a scale that is not finite"),
+        ("type", "is a zero point of dtype s8 for integers of u8"),
+        ("shape", "is a zero point of shape [2], its scale []"),
+        ("missing", "reads 'lost', which nothing before it computes"),
+        ("channels", "has 3 entries for the 4 of axis 0"),
+        ("other", "was quantized with another scale or zero point"),
+    ],
+)
+def test_bad_parameters(what: str, message: str, tmp_path: Path) -> None:
+    """One line that names node and tensor; nothing is written."""
+    target = tmp_path / "m.ecv"
+    with pytest.raises(Error) as error:
+        edgecv.convert(damaged(what), target)
+    assert message in str(error.value)
+    assert "DequantizeLinear" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not target.exists()

@@ -57,6 +57,9 @@ class _Settler:
         for node in graph.nodes:
             if node.op != "FakeQuant" and not self._is_int8(node):
                 self._float.add(node.name)
+        for node in list(graph.nodes):
+            if node.op == "FakeQuant" and self._is_port(node.inputs[0]):
+                self._absorb_port(node)
         graph.drop_unused()
         return self._float
 
@@ -86,8 +89,15 @@ class _Settler:
             return True
         given = self._graph.given
         return all(name in given for name in self._activations(node)) and (
-            node.op not in WEIGHTED or node.name in self._graph.given_weights
+            node.op not in WEIGHTED
+            or node.name in self._graph.given_weights
+            or self._is_factor(node)
         )
+
+    def _is_factor(self, node: Node) -> bool:
+        """A factor a channel, as BatchNormalization that stands alone: a scale holds it exactly."""
+        channels = self._graph.values[node.outputs[0]].shape[-1]
+        return int(np.prod(self._graph.values[node.inputs[1]].shape)) == channels
 
     def _is_int8(self, node: Node) -> bool:
         if not self._ready(node):
@@ -118,7 +128,6 @@ class _Settler:
                 self._view.renew()
             return
         if self._is_port(x):
-            self._absorb_port(node, code)
             return
         moves: List[Node] = []
         name = x
@@ -147,12 +156,15 @@ class _Settler:
     def _is_port(self, name: str) -> bool:
         return any(port.value == name for port in self._graph.inputs)
 
-    def _absorb_port(self, node: Node, code: Given) -> None:
-        """The API rounds an input that one FakeQuant alone reads."""
+    def _absorb_port(self, node: Node) -> None:
+        """The API rounds an input that one FakeQuant alone reads, for readers that are int8."""
         graph = self._graph
         x, y = node.inputs[0], node.outputs[0]
+        code: Given = node.attrs["code"]
         full = (code.qmin, code.qmax) == (-128, 127)
         if not full or self._view.only_reader(x) is None or self._view.is_output(y):
+            return
+        if any(reader.name in self._float for reader in self._view.readers(y)):
             return
         for port in graph.inputs:
             if port.value == x:

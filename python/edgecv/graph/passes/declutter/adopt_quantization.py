@@ -68,6 +68,7 @@ class _Adopter:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._codes: Dict[str, Optional[Given]] = {}  # of what was integers; None: 16 bits
+        self._kinds: Dict[str, str] = {}  # the integer types they had
         self._fake: Dict[Tuple[str, Given], str] = {}
         self._weights: Dict[str, Tuple[Array, Array]] = {}  # constant -> scales, magnitudes
         self._nodes: List[Node] = []
@@ -109,7 +110,8 @@ class _Adopter:
             if first is None:
                 continue  # refused where dtypes are checked
             code = self._code(first, port.value, value.dtype)
-            integers = graph.add(Value(graph.fresh(f"{port.value}.quantized"), value.shape))
+            name = graph.fresh(f"{port.value}.quantized")
+            integers = graph.add(Value(name, value.shape, value.dtype))
             replace_uses(graph, port.value, integers.name)
             value.dtype = port.dtype = "f32"
             self._emit_fake(f"{port.value}.quantize", port.value, integers.name, code)
@@ -225,6 +227,7 @@ class _Adopter:
 
     def _emit_fake(self, name: str, x: str, y: str, code: Given) -> None:
         graph = self._graph
+        self._kinds.setdefault(y, graph.values[y].dtype)
         graph.values[y].dtype = "f32"
         self._nodes.append(Node("FakeQuant", name, [x], [y], {"code": code}))
         self._codes[y] = code
@@ -243,18 +246,12 @@ class _Adopter:
         if x in self._codes:
             code = self._codes[x]
             if code is not None:
-                dtype = self._dtype_of(node, code)
-                if self._code(node, x, dtype) != code:
+                other = self._code(node, x, self._kinds[x])
+                if (other.scale, other.zero_point) != (code.scale, code.zero_point):
                     self._fail(node, x, "was quantized with another scale or zero point")
         elif value.dtype != "f32" or scalar(graph, input_name(node, 1)) != 1.0:
             self._fail(node, x, f"is computed integers ({value.dtype}) that nothing quantized")
         self._same(y, x)
-
-    def _dtype_of(self, node: Node, code: Given) -> str:
-        zero = input_name(node, 2)
-        if zero:
-            return self._graph.values[zero].dtype
-        return "u8" if code.zero_point == -128 else "s8"
 
     def _constant(self, node: Node, value: Value) -> None:
         """The real numbers that constant integers stand for, and where they came from."""
@@ -294,13 +291,14 @@ class _Adopter:
             self._fail(node, node.outputs[0], "is made of integers of unequal scales")
         for value in outputs:
             if value.dtype in _CODES or value.dtype in _WIDE:
+                self._kinds[value.name] = value.dtype
                 value.dtype = "f32"
                 self._codes[value.name] = code
         self._nodes.append(node)
 
     def _pad(self, node: Node, code: Given) -> None:
         fill = scalar(self._graph, input_name(node, 2))
-        shift = 128 if code.qmax == 127 and code.qmin == -128 and self._is_unsigned(node) else 0
+        shift = 128 if self._is_unsigned(node) else 0
         real = ((0.0 if fill is None else fill) - shift - code.zero_point) * code.scale
         name = self._graph.constant(f"{node.name}.fill", np.array(real, np.float32), "f32").name
         node.inputs = [*node.inputs, "", ""][: max(3, len(node.inputs))]

@@ -7,6 +7,7 @@ examples:
   edgecv compress prune m.onnx -o small.onnx --macs -30%
   edgecv compress prune m.onnx -o small.onnx --target-ms 2.5 --calibrate photos/ \\
       --preprocess resize=256,crop=224,mean=127,std=128
+  edgecv compress lowrank m.onnx -o small.onnx --energy 0.98
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from edgecv.errors import Error
 
 # One line a way: (name, what it does). The module edgecv.cli.compress_<name> has
 # add_arguments(parser) and run(args) -> int.
-WAYS = (("prune", "remove channels, with all that depends on them"),)
+WAYS = (
+    ("prune", "remove channels, with all that depends on them"),
+    ("lowrank", "replace layers by two or three of lower rank, where faster"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from edgecv.errors import Error
 # A dense layer's time is proportional to outputs * (depth + this): its output is rounded and
 # stored, however few products it sums. Fitted to 1x1 layers of 32 to 96 inputs
 # (docs/compression.md).
-_STORE = 16
+STORE = 16
 _ROUNDS = 4
 
 
@@ -37,7 +37,7 @@ class LayerTimes:
                 weights = found.net.weights[node.input[1]]
                 outputs = len(cost.outputs) if cost.outputs is not None else 1
                 depth = weights.size / max(1, outputs)
-                fixed = 1.0 if cost.inputs is None else _STORE / (_STORE + depth)
+                fixed = 1.0 if cost.inputs is None else STORE / (STORE + depth)
                 self._parts.append((ms, cost.inputs, cost.outputs, fixed))
                 continue
             channels = found.tensors.get(node.output[0])

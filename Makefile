@@ -130,8 +130,8 @@ wheel: $(VENV)/dev.stamp ## sdist, and the wheel from it, into dist/; check the 
 	@$(BIN)/python tools/check_wheel.py dist
 	@tools/try_wheel.sh $(BIN)/python dist
 
-arm: $(VENV)/venv.stamp ## cross-build the C++ tests for aarch64, ARMv7 and riscv64 and run them on emulated CPUs
-	@JOBS=$(JOBS) tools/arm.sh build
+arm: $(VENV)/convert.stamp ## tests for aarch64, ARMv7, riscv64 on emulated CPUs; digests of real models; a gate on instruction counts
+	@JOBS=$(JOBS) PYTHON=$(BIN)/python tools/arm.sh build
 
 oldest: ## the same for the oldest Python, OLDEST=python3.8 (and with it numpy 1.x)
 	@command -v $(OLDEST) >/dev/null || { echo "$(OLDEST) is not installed: set OLDEST=..." >&2; exit 1; }

@@ -7,9 +7,9 @@
 
 namespace edgecv::kernels::neon {
 
-extern const Kernel conv_s8_4x4 = {
-    "conv_s8_4x4__neon", EDGECV_ISA_NAME, Family::kConvS8,     kIsaNeeds,   nullptr,
-    dense_packed_bytes,  dense_pack,      dense_scratch_bytes, dense_items, dense_run,
+extern const Kernel conv_s8_4x16 = {
+    "conv_s8_4x16__neon", EDGECV_ISA_NAME, Family::kConvS8,     kIsaNeeds,   nullptr,
+    dense_packed_bytes,   dense_pack,      dense_scratch_bytes, dense_items, dense_run,
 };
 
 }  // namespace edgecv::kernels::neon

@@ -4,6 +4,7 @@
 // A layer is a product of rows (output pixels) by columns (output channels). A row is the values
 // that the kernel's window holds, `depth` of them, filled up to a multiple of 8; a 1x1 layer of
 // such a depth reads its rows where they are, all others copy some rows to scratch that L1 holds.
+// Tiles that take each value several times have the rows spread to scratch once for all columns.
 // Bytes beyond the depth meet weights of zero. Weights are packed in panels of kColumns columns;
 // the zero point of the input is folded into the bias.
 //
@@ -25,8 +26,7 @@ struct DensePlan {
   int64_t channels, columns;  // of a group
   int64_t values, depth;      // of a row: that exist, and with the filling
   int64_t panels, panel_bytes;
-  bool direct;  // rows are read where they are, unless their depths are in an order
-  bool orderable;
+  bool direct;  // rows are read, or spread, from where they are
   int64_t rows, block_rows, blocks;
   int64_t pieces, piece_panels;  // the panels of a block in work items
 };
@@ -38,13 +38,13 @@ DensePlan plan_dense(const ConvProblem& p) {
   plan.values = int64_t{p.kernel_h} * p.kernel_w * plan.channels;
   plan.depth = round_up(plan.values, 8);
   plan.panels = div_up(plan.columns, kColumns);
-  plan.panel_bytes = kHeadBytes + plan.depth * kColumns;
+  plan.panel_bytes = kHeadBytes + plan.depth * kColumns + panel_tail_bytes(plan.depth);
   plan.direct = p.kernel_h == 1 && p.kernel_w == 1 && p.stride_h == 1 && p.stride_w == 1 &&
                 p.pad_top == 0 && p.pad_left == 0 && p.out_h == p.in_h && p.out_w == p.in_w &&
                 plan.values == plan.depth;
-  plan.orderable = kOrdersDepths && plan.depth >= 32;
   plan.rows = int64_t{p.batch} * p.out_h * p.out_w;
-  const int64_t fit = max_of(kBlockBytes / plan.depth / kRows * kRows, kRows);
+  const int64_t row_bytes = plan.depth * max_of(kSpread, 1);
+  const int64_t fit = max_of(kBlockBytes / row_bytes / kRows * kRows, kRows);
   plan.block_rows = min_of(kMostRows / kRows * kRows, fit);
   plan.blocks = div_up(plan.rows, plan.block_rows);
   plan.pieces = 1;
@@ -65,12 +65,12 @@ size_t dense_packed_bytes(const void* problem) {
   return static_cast<size_t>(p.groups * plan.panels * plan.panel_bytes);
 }
 
-// Panels: their form, whether depths are ordered (the same for all), s32 bias[kColumns],
-// f32 multiplier[kColumns], the weights where pack_column() of the tile puts them. Returns whether
-// half of them or more need the order.
-bool pack_panels(const ConvProblem& p, const DensePlan& plan, bool ordered, void* packed) {
-  int64_t needed = 0;
-  memset(packed, 0, static_cast<size_t>(p.groups * plan.panels * plan.panel_bytes));
+// Panels: their form, s32 bias[kColumns], f32 multiplier[kColumns], the weights where pack_column()
+// of the tile puts them, what choose_form() writes behind them.
+void dense_pack(const void* problem, void* packed) {
+  const ConvProblem& p = as_conv(problem);
+  const DensePlan plan = plan_dense(p);
+  memset(packed, 0, dense_packed_bytes(problem));
   auto* panel = static_cast<int8_t*>(packed);
   for (int64_t g = 0; g < p.groups; ++g) {
     for (int64_t first = 0; first < plan.columns; first += kColumns, panel += plan.panel_bytes) {
@@ -85,30 +85,23 @@ bool pack_panels(const ConvProblem& p, const DensePlan& plan, bool ordered, void
             static_cast<uint32_t>(sum) * static_cast<uint32_t>(p.in_zero_point);
         memcpy(panel + kBiasAt + 4 * c, &bias, sizeof bias);
         memcpy(panel + kMultiplierAt + 4 * c, &p.multiplier[channel + c], sizeof(float));
-        pack_column(weights + c * plan.values, plan.values, plan.depth, ordered, c,
-                    panel + kHeadBytes);
+        pack_column(weights + c * plan.values, plan.values, count, c, panel + kHeadBytes);
       }
-      const int32_t form = choose_form(panel + kHeadBytes, plan.depth, ordered, p.in_lo, p.in_hi);
-      const int32_t is_ordered = ordered;
+      const int32_t form = choose_form(panel + kHeadBytes, plan.depth, count, p.in_lo, p.in_hi);
       memcpy(panel, &form, sizeof form);
-      memcpy(panel + kOrderedAt, &is_ordered, sizeof is_ordered);
-      if (needs_order(form)) ++needed;
     }
   }
-  return 2 * needed >= p.groups * plan.panels;
 }
 
-void dense_pack(const void* problem, void* packed) {
-  const ConvProblem& p = as_conv(problem);
-  const DensePlan plan = plan_dense(p);
-  if (plan.orderable && pack_panels(p, plan, true, packed)) return;
-  pack_panels(p, plan, false, packed);
+// Copied rows, then spread ones.
+int64_t copy_bytes(const DensePlan& plan) {
+  return plan.direct ? 0 : round_up(plan.block_rows * plan.depth, 16);
 }
 
 size_t dense_scratch_bytes(const void* problem) {
   const DensePlan plan = plan_dense(as_conv(problem));
-  return plan.direct && !plan.orderable ? 0
-                                        : static_cast<size_t>(plan.block_rows * plan.depth + 16);
+  const int64_t spread_bytes = plan.block_rows * plan.depth * kSpread + kSpreadBeyond;
+  return static_cast<size_t>(copy_bytes(plan) + spread_bytes);
 }
 
 int64_t dense_items(const void* problem) {
@@ -186,11 +179,11 @@ int dense_run(const void* problem, const Operands& operands, int64_t begin, int6
   const DensePlan plan = plan_dense(p);
   const auto* x = static_cast<const int8_t*>(operands.in[0]);
   const Clamp clamp = make_clamp(p.out_zero_point, p.lo, p.hi);
-  const bool ordered = load_s32(static_cast<const int8_t*>(operands.packed) + kOrderedAt) != 0;
   TileTask t;
   t.depth = plan.depth;
   t.out_stride = p.out_stride;
-  t.a_stride = plan.direct && !ordered ? p.in_stride : plan.depth;
+  const int64_t stride = plan.direct ? p.in_stride : plan.depth;
+  t.a_stride = kSpread != 0 ? kSpread * plan.depth : stride;
   for (int64_t item = begin; item < end; ++item) {
     const int64_t first = item / plan.pieces * plan.block_rows;
     const int64_t count = min_of(plan.block_rows, plan.rows - first);
@@ -198,15 +191,15 @@ int dense_run(const void* problem, const Operands& operands, int64_t begin, int6
     const int64_t panel_end = min_of(plan.panels, panel_begin + plan.piece_panels);
     for (int64_t g = 0; g < p.groups; ++g) {
       const int8_t* a = x + first * p.in_stride + g * plan.channels;
-      auto* copy = static_cast<int8_t*>(scratch);
-      if (!plan.direct) copy_rows(p, plan, x, g, first, count, copy);
-      if (ordered) {
-        const int8_t* from = plan.direct ? a : copy;
-        const int64_t step = plan.direct ? p.in_stride : plan.depth;
-        for (int64_t r = 0; r < count; ++r)
-          order_depths(copy + r * plan.depth, from + r * step, plan.depth);
+      if (!plan.direct) {
+        copy_rows(p, plan, x, g, first, count, static_cast<int8_t*>(scratch));
+        a = static_cast<int8_t*>(scratch);
       }
-      if (!plan.direct || ordered) a = copy;
+      if constexpr (kSpread != 0) {
+        int8_t* spread = static_cast<int8_t*>(scratch) + copy_bytes(plan);
+        spread_rows(spread, a, stride, count, plan.depth);
+        a = spread;
+      }
       const int8_t* panel = static_cast<const int8_t*>(operands.packed) +
                             (g * plan.panels + panel_begin) * plan.panel_bytes;
       int8_t* out = static_cast<int8_t*>(operands.out) + first * p.out_stride + g * plan.columns;

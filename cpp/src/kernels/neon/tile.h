@@ -7,8 +7,7 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-// The head of a panel: its form, whether depths are ordered, bias, multipliers.
-constexpr int64_t kOrderedAt = 4;
+// The head of a panel: its form, bias, multipliers.
 constexpr int64_t kBiasAt = 16, kMultiplierAt = kBiasAt + 4 * kColumns;
 constexpr int64_t kHeadBytes = kMultiplierAt + 4 * kColumns;
 
@@ -42,64 +41,41 @@ EDGECV_INLINE void store_few(int8_t* p, V128 v, int64_t count) {
   if ((count & 1) != 0) vst1_lane_s8(p, vget_low_s8(v), 0);
 }
 
-// kHalf bytes of v, from the lower or the upper half of its first 2 * kHalf ones.
-template <int kHalf, int kWhich>
-EDGECV_INLINE void store_part(int8_t* p, V128 v) {
-  if constexpr (kHalf == 8) {
-    if constexpr (kWhich == 0) store64(p, v);
-    if constexpr (kWhich == 1) store_high64(p, v);
-  } else {
-    vst1q_lane_s32(reinterpret_cast<int32_t*>(p), as_s32(v), kWhich);
-  }
-}
-
-// Sums without their bias, kColumns of each of kRows rows, of which t.rows and t.columns exist. Out
-// of line where some do not, to keep the branches away from the common case.
-template <int kRows>
-__attribute__((noinline)) void store_edge(const TileTask& t, const V128* bytes) {
-  constexpr int64_t kPerVector = 16 / kColumns;
-  for (int64_t r = 0; r < min_of(kRows, t.rows); ++r) {
-    V128 v = bytes[r / kPerVector];
-    alignas(16) int8_t row[32];
-    store128(row, v);
-    v = load128(row + r % kPerVector * kColumns);
-    if (t.columns == 16) {
-      store128(t.out + r * t.out_stride, v);
-    } else {
-      store_few(t.out + r * t.out_stride, v, t.columns);
-    }
-  }
-}
-
-// kRows fills whole vectors of bytes; the tile has the first kReal of them.
-template <int kRows, int kReal>
-EDGECV_INLINE void store_tile(const TileTask& t, const Clamp& clamp,
-                              Vec (&sums)[kRows][kColumns / 4]) {
-  constexpr int kVectors = kColumns / 4;
-  constexpr int kPerVector = 16 / kColumns;  // rows
-  static_assert(kRows % kPerVector == 0, "whole vectors of bytes");
-  unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-    const Vec bias = load(t.panel + kBiasAt + 16 * v);
-    const VecF multiplier =
-        load_f32(reinterpret_cast<const float*>(t.panel + kMultiplierAt) + 4 * v);
-    unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-      sums[r][v] = scale_round(add_s32(sums[r][v], bias), multiplier);
+// Requantizes kTile rows of 4 * kVectors columns, of which t.columns exist, and stores them.
+template <int kTile, int kVectors>
+EDGECV_INLINE void store_sums(const TileTask& t, const Clamp& clamp,
+                              const int32x4_t (&sums)[kTile][kVectors]) {
+  const auto* multiplier = reinterpret_cast<const float*>(t.panel + kMultiplierAt);
+  VecF scale[kVectors];
+  unroll<kVectors>([&](auto v)
+                       __attribute__((always_inline)) { scale[v] = load_f32(multiplier + 4 * v); });
+  Vec bytes[kTile];
+  unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+    Vec words[kVectors / 2];
+    unroll<kVectors / 2>([&](auto i) __attribute__((always_inline)) {
+      words[i] = pack_words(scale_round(bytes_of(sums[r][2 * i]), scale[2 * i]),
+                            scale_round(bytes_of(sums[r][2 * i + 1]), scale[2 * i + 1]), clamp);
     });
+    bytes[r] = pack_s16_s8(words[0], words[kVectors / 2 - 1]);
   });
-  const Vec* const flat = &sums[0][0];
-  Vec bytes[kRows / kPerVector];
-  unroll<kRows / kPerVector>([&](auto i) __attribute__((always_inline)) {
-    bytes[i] = clamp_bytes(pack_words(flat[4 * i], flat[4 * i + 1], clamp),
-                           pack_words(flat[4 * i + 2], flat[4 * i + 3], clamp), clamp);
-  });
-  if (t.rows < kReal || t.columns < kColumns) return store_edge<kReal>(t, bytes);
+  if (clamp.narrow) {
+    unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+      bytes[r] = min_s8(max_s8(bytes[r], clamp.lo), clamp.hi);
+    });
+  }
   int8_t* out = t.out;
-  unroll<kReal>([&](auto r) __attribute__((always_inline)) {
-    constexpr int row = r;
-    if constexpr (kColumns == 8) {
-      store_part<8, row % 2>(out, bytes[row / 2]);
+  if (t.columns < 4 * kVectors) {
+    unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+      store_few(out, bytes[r], t.columns);
+      out += t.out_stride;
+    });
+    return;
+  }
+  unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+    if constexpr (kVectors == 4) {
+      store(out, bytes[r]);
     } else {
-      store_part<4, row % 4>(out, bytes[row / 4]);
+      store64(out, bytes[r]);
     }
     out += t.out_stride;
   });

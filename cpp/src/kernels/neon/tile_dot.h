@@ -21,7 +21,7 @@ namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
 // For every four depths the four weights of each column.
-inline void pack_column(const int8_t* w, int64_t values, int64_t, bool, int64_t c, int8_t* out) {
+inline void pack_column(const int8_t* w, int64_t values, int64_t, int64_t c, int8_t* out) {
   for (int64_t k = 0; k < values; k += 4) {
     memcpy(out + k * kColumns + c * 4, w + k, static_cast<size_t>(min_of(4, values - k)));
   }

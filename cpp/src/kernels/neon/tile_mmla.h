@@ -20,7 +20,7 @@ namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
 // For every eight depths the eight weights of each column.
-inline void pack_column(const int8_t* w, int64_t values, int64_t, bool, int64_t c, int8_t* out) {
+inline void pack_column(const int8_t* w, int64_t values, int64_t, int64_t c, int8_t* out) {
   for (int64_t k = 0; k < values; k += 8) {
     memcpy(out + k * kColumns + c * 8, w + k, static_cast<size_t>(min_of(8, values - k)));
   }

@@ -16,11 +16,11 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-constexpr bool kOrdersDepths = false;
-inline bool needs_order(int32_t) { return false; }
-inline void order_depths(int8_t*, const int8_t*, int64_t) {}
+constexpr int64_t kSpread = 0, kSpreadBeyond = 0;  // rows are read as they are
+inline void spread_rows(int8_t*, const int8_t*, int64_t, int64_t, int64_t) {}
 
-inline int32_t choose_form(const int8_t*, int64_t, bool, int32_t, int32_t) { return 0; }
+inline int64_t panel_tail_bytes(int64_t) { return 0; }
+inline int32_t choose_form(const int8_t*, int64_t, int64_t, int32_t, int32_t) { return 0; }
 
 // Tiles of kTile rows while there are so many, at least one. Out of line, and with the constants of
 // requantize loaded once a tile: the sums need the registers.

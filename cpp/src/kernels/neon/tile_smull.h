@@ -1,12 +1,13 @@
-// A tile of the dense s8 product on plain NEON: kRows rows by four columns, one register a sum,
-// each lane of which holds a part of the depth that is added up at the end.
+// A tile of the dense s8 product on plain NEON: kRows rows by a panel of kColumns columns. Each
+// register of sums holds four columns of a row.
 //
-// smull and smlal add products in s16 lanes, sadalp adds neighbouring lanes to s32. Two products
-// fit s16 unless the input reaches -128 where two weights that meet are both -128. Four fit where
-// the weights were quantized for it: of every eight depths, 0 1 4 5 and 2 3 6 7 are such fours, and
-// on aarch64 every 32 depths are put in the order in which each lane gets one four. A panel's
-// weights and the proven range of the input say at packing which form is exact; if none is, every
-// product is widened.
+// smull and smlal multiply pairs of depths of a row, each pair repeated four times, by those of
+// four columns, and add in s16; sadalp adds the two lanes of a column to its s32 sum. Rows are
+// spread to such repeated pairs once for all panels. Of every eight depths, a lane gets 0 1 4 5 or
+// 2 3 6 7: two products fit s16 unless the input reaches -128 where two weights that meet are both
+// -128; four fit where the weights were quantized for it. A panel's weights and the proven range of
+// the input say at packing for each eight depths which is exact; if neither is, every product of
+// the panel is widened.
 #ifndef EDGECV_KERNELS_NEON_TILE_SMULL_H_
 #define EDGECV_KERNELS_NEON_TILE_SMULL_H_
 
@@ -15,11 +16,12 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-constexpr int64_t kColumns = 4;
 #if defined(__aarch64__)
+constexpr int64_t kColumns = 16;
 constexpr int kRows = 4;
 #else
-constexpr int kRows = 2;  // of sixteen registers
+constexpr int64_t kColumns = 8;  // of sixteen registers
+constexpr int kRows = 2;
 #endif
 
 }  // namespace
@@ -30,79 +32,145 @@ constexpr int kRows = 2;  // of sixteen registers
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-enum Form : int32_t { kSingle, kPairs, kQuads };
+// A panel of which eight columns or fewer exist is packed and multiplied as one of eight.
+constexpr int64_t width_of(int64_t columns) { return columns > 8 ? kColumns : 8; }
 
-constexpr bool kOrdersDepths = kRows == 4;
-// Whether a panel of that form needs its layer's depths in order.
-inline bool needs_order(int32_t form) { return form == kQuads; }
+enum Form : int32_t { kWidened, kRuns };
 
-// Where depth k of 32 goes: 8 * (its place in its four) + the four.
-constexpr int64_t ordered(int64_t k) {
-  const int64_t four = k / 8 * 2 + k % 4 / 2, place = k / 4 % 2 * 2 + k % 2;
-  return 8 * place + four;
-}
+// Behind the weights: runs, s32 counts of blocks of eight depths, in turn of those whose four
+// products are added in s16 and of those that are added in pairs. A count of zero pairs is the end.
+// Tiles read up to 32 bytes beyond the weights.
+inline int64_t panel_tail_bytes(int64_t depth) { return round_up(4 * (depth / 8 + 4), 16) + 16; }
 
-// For every 16 depths the 16 weights of each column; of the last 8 depths 8.
-inline void pack_column(const int8_t* w, int64_t values, int64_t depth, bool ordered_depths,
-                        int64_t c, int8_t* out) {
+// For every block the bytes of each four columns: depths 0 and 2 of each, 1 and 3, 4 and 6, 5 and
+// 7.
+inline void pack_column(const int8_t* w, int64_t values, int64_t columns, int64_t c, int8_t* out) {
+  const int64_t width = width_of(columns);
+  out += c / 4 * 32 + c % 4 * 2;
   for (int64_t k = 0; k < values; ++k) {
-    const bool in_order = ordered_depths && k / 32 * 32 + 32 <= depth;
-    const int64_t at = in_order ? k / 32 * 32 + ordered(k % 32) : k;
-    const int64_t block = at / 16 * 16, unit = block + 16 <= depth ? 16 : 8;
-    out[block * kColumns + c * unit + at - block] = w[k];
+    out[k / 8 * 8 * width + k % 8 / 4 * 16 + k % 2 * 8 + k % 4 / 2] = w[k];
   }
 }
 
-#if defined(__aarch64__)
-// A row's depths in that order.
-inline void order_depths(int8_t* out, const int8_t* in, int64_t depth) {
-  static const uint8_t kFirst[16] = {0, 2, 8, 10, 16, 18, 24, 26, 1, 3, 9, 11, 17, 19, 25, 27};
-  const uint8x16_t first = vld1q_u8(kFirst), second = vaddq_u8(first, vdupq_n_u8(4));
-  int64_t k = 0;
-  for (; k + 32 <= depth; k += 32) {
-    const int8x16x2_t v = {{load(in + k), load(in + k + 16)}};
-    store(out + k, vqtbl2q_s8(v, first));
-    store(out + k + 16, vqtbl2q_s8(v, second));
-  }
-  for (; k < depth; k += 8) vst1_s8(out + k, vld1_s8(in + k));
-}
-#else
-inline void order_depths(int8_t*, const int8_t*, int64_t) {}
-#endif
+// The kinds of input values that a lane's weights meet, as distances from zero.
+struct Reach {
+  int64_t low, high;
 
-// Whether no lane that adds four products overflows, whatever the input.
-inline bool quads_fit(const int8_t* weights, int64_t depth, int32_t in_lo, int32_t in_hi) {
-  const int64_t low = max_of(-in_lo, 0), high = max_of(in_hi, 0);
-  for (int64_t i = 0; i + 32 <= depth; i += 32) {
-    for (int64_t lane = 0; lane < 8 * kColumns; ++lane) {
-      const int8_t* w = weights + i * kColumns + lane / 8 * 16 + lane % 8;
-      int64_t plus = 0, minus = 0;
-      const int32_t four[4] = {w[0], w[8], w[64], w[72]};
-      for (const int32_t weight : four) {
-        if (weight > 0) plus += weight;
-        if (weight < 0) minus -= weight;
-      }
-      if (high * plus + low * minus > 32767 || high * minus + low * plus > 32767) return false;
+  // Whether the products of `count` weights that lie eight bytes apart fit s16.
+  bool fits(const int8_t* w, int count) const {
+    int64_t plus = 0, minus = 0;
+    for (int i = 0; i < count; ++i) {
+      const int32_t weight = w[8 * i];
+      if (weight > 0) plus += weight;
+      if (weight < 0) minus -= weight;
     }
+    return high * plus + low * minus <= 32767 && high * minus + low * plus <= 32767;
   }
-  return true;
-}
+};
 
-inline int32_t choose_form(const int8_t* weights, int64_t depth, bool ordered_depths, int32_t in_lo,
+// Chooses a packed panel's form and writes its runs.
+inline int32_t choose_form(int8_t* weights, int64_t depth, int64_t columns, int32_t in_lo,
                            int32_t in_hi) {
-  const int64_t most = max_of(-in_lo, in_hi);
-  for (int64_t i = 0; i + 16 <= depth; i += 16) {
-    for (int64_t c = 0; c < kColumns; ++c) {
-      const int8_t* w = weights + i * kColumns + c * 16;
-      for (int64_t k = 0; k < 8; ++k) {
-        const int64_t first = w[k] < 0 ? -w[k] : w[k], second = w[k + 8] < 0 ? -w[k + 8] : w[k + 8];
-        if (most * (first + second) > 32767) return kSingle;
-      }
+  const int64_t width = width_of(columns);
+  const Reach reach = {max_of(-in_lo, 0), max_of(in_hi, 0)};
+  int8_t* runs = weights + depth * kColumns;
+  int32_t run[2] = {0, 0};
+  const auto end_run = [&] {
+    memcpy(runs, run, sizeof run);
+    runs += sizeof run;
+    run[0] = run[1] = 0;
+  };
+  for (int64_t k = 0; k < depth; k += 8) {
+    bool fours = true;
+    for (int64_t lane = 0; lane < 2 * width; ++lane) {
+      const int8_t* w = weights + k * width + lane / 8 * 32 + lane % 8;
+      if (!reach.fits(w, 2) || !reach.fits(w + 16, 2)) return kWidened;
+      fours = fours && reach.fits(w, 4);
     }
+    if (fours && run[1] != 0) end_run();
+    ++run[fours ? 0 : 1];
   }
-  return ordered_depths && quads_fit(weights, depth, in_lo, in_hi) ? kQuads : kPairs;
+  if (run[1] != 0) end_run();
+  end_run();
+  return kRuns;
 }
 
+// Rows as tiles read them: of kRows rows, then of single ones, for each four depths of each row the
+// pairs 0 2 and 1 3, four times.
+constexpr int64_t kSpread = 4;          // bytes a value
+constexpr int64_t kSpreadBeyond = 128;  // that tiles read
+
+template <int kTile>
+EDGECV_INLINE void spread_tile(int8_t* out, const int8_t* in, int64_t stride, int64_t depth) {
+  const int8_t* a[kTile];
+  a[0] = in;
+  unroll<kTile - 1>([&](auto r) __attribute__((always_inline)) { a[r + 1] = a[r] + stride; });
+#if defined(__aarch64__)
+  static const uint8_t kPairs[16] = {0, 2, 0, 2, 0, 2, 0, 2, 1, 3, 1, 3, 1, 3, 1, 3};
+  uint8x16_t pairs[4];
+  pairs[0] = vld1q_u8(kPairs);
+  unroll<3>([&](auto i) __attribute__((always_inline)) {
+    pairs[i + 1] = vaddq_u8(pairs[i], vdupq_n_u8(4));
+    __asm__("" : "+w"(pairs[i + 1]));  // or it is loaded again for every use
+  });
+  for (; depth >= 16; depth -= 16, out += 64 * kTile) {
+    int8x16_t v[kTile];
+    unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+      v[r] = load(a[r]);
+      a[r] += 16;
+    });
+    unroll<4 * kTile>([&](auto i) __attribute__((always_inline)) {
+      store(out + 16 * i, vqtbl1q_s8(v[i % kTile], pairs[i / kTile]));
+    });
+  }
+  if (depth == 0) return;
+  unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+    const int8x16_t v = load64(a[r]);
+    store(out + 16 * r, vqtbl1q_s8(v, pairs[0]));
+    store(out + 16 * (kTile + r), vqtbl1q_s8(v, pairs[1]));
+  });
+#else
+  for (; depth > 0; depth -= 8, out += 32 * kTile) {
+    unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+      // Depths 0 2 4 6 next to 1 3 5 7, of which each pair is a lane of 16 bits.
+      const int8x8_t v = vld1_s8(a[r]);
+      const int8x8x2_t parts = vuzp_s8(v, v);
+      a[r] += 8;
+      const int16x4_t even = vreinterpret_s16_s8(parts.val[0]);
+      const int16x4_t odd = vreinterpret_s16_s8(parts.val[1]);
+      store(out + 16 * r, bytes_of(vcombine_s16(vdup_lane_s16(even, 0), vdup_lane_s16(odd, 0))));
+      store(out + 16 * (kTile + r),
+            bytes_of(vcombine_s16(vdup_lane_s16(even, 1), vdup_lane_s16(odd, 1))));
+    });
+  }
+#endif
+}
+
+__attribute__((noinline)) void spread_rows(int8_t* out, const int8_t* in, int64_t stride,
+                                           int64_t rows, int64_t depth) {
+  for (; rows >= kRows; rows -= kRows, in += kRows * stride, out += kRows * kSpread * depth) {
+    spread_tile<kRows>(out, in, stride, depth);
+  }
+  for (; rows > 0; --rows, in += stride, out += kSpread * depth) {
+    spread_tile<1>(out, in, stride, depth);
+  }
+}
+
+enum Products { kSingle, kPairs, kFours };
+
+EDGECV_INLINE int16x8_t add_low(int16x8_t sum, int8x16_t a, int8x16_t b) {
+  return vmlal_s8(sum, vget_low_s8(a), vget_low_s8(b));
+}
+EDGECV_INLINE int16x8_t add_high(int16x8_t sum, int8x16_t a, int8x16_t b) {
+#if defined(__aarch64__)
+  return vmlal_high_s8(sum, a, b);
+#else
+  return vmlal_s8(sum, vget_high_s8(a), vget_high_s8(b));
+#endif
+}
+EDGECV_INLINE int16x8_t multiply_low(int8x16_t a, int8x16_t b) {
+  return vmull_s8(vget_low_s8(a), vget_low_s8(b));
+}
 EDGECV_INLINE int16x8_t multiply_high(int8x16_t a, int8x16_t b) {
 #if defined(__aarch64__)
   return vmull_high_s8(a, b);
@@ -110,202 +178,136 @@ EDGECV_INLINE int16x8_t multiply_high(int8x16_t a, int8x16_t b) {
   return vmull_s8(vget_high_s8(a), vget_high_s8(b));
 #endif
 }
-EDGECV_INLINE int16x8_t multiply_low(int8x16_t a, int8x16_t b) {
-  return vmull_s8(vget_low_s8(a), vget_low_s8(b));
-}
 
-// Sixteen depths of a column. On aarch64 in this order of instructions: left alone, the compiler
-// multiplies all it can first and stores sums to make room.
-template <int kColumn, bool kFirst>
-EDGECV_INLINE void add_pairs(int32x4_t (&acc)[kRows][4], const int8x16_t (&values)[kRows],
-                             int8x16_t weights) {
-#if defined(__aarch64__)
-  int16x8_t p0, p1, p2, p3;
-  if constexpr (kFirst) {  // begins the sums
-    __asm__ volatile(
-        "smull %4.8h, %8.8b, %12.8b\n\t"
-        "smull %5.8h, %9.8b, %12.8b\n\t"
-        "smull %6.8h, %10.8b, %12.8b\n\t"
-        "smull %7.8h, %11.8b, %12.8b\n\t"
-        "smlal2 %4.8h, %8.16b, %12.16b\n\t"
-        "smlal2 %5.8h, %9.16b, %12.16b\n\t"
-        "smlal2 %6.8h, %10.16b, %12.16b\n\t"
-        "smlal2 %7.8h, %11.16b, %12.16b\n\t"
-        "saddlp %0.4s, %4.8h\n\t"
-        "saddlp %1.4s, %5.8h\n\t"
-        "saddlp %2.4s, %6.8h\n\t"
-        "saddlp %3.4s, %7.8h"
-        : "=&w"(acc[0][kColumn]), "=&w"(acc[1][kColumn]), "=&w"(acc[2][kColumn]),
-          "=&w"(acc[3][kColumn]), "=&w"(p0), "=&w"(p1), "=&w"(p2), "=&w"(p3)
-        : "w"(values[0]), "w"(values[1]), "w"(values[2]), "w"(values[3]), "w"(weights));
-  } else {
-    __asm__ volatile(
-        "smull %4.8h, %8.8b, %12.8b\n\t"
-        "smull %5.8h, %9.8b, %12.8b\n\t"
-        "smull %6.8h, %10.8b, %12.8b\n\t"
-        "smull %7.8h, %11.8b, %12.8b\n\t"
-        "smlal2 %4.8h, %8.16b, %12.16b\n\t"
-        "smlal2 %5.8h, %9.16b, %12.16b\n\t"
-        "smlal2 %6.8h, %10.16b, %12.16b\n\t"
-        "smlal2 %7.8h, %11.16b, %12.16b\n\t"
-        "sadalp %0.4s, %4.8h\n\t"
-        "sadalp %1.4s, %5.8h\n\t"
-        "sadalp %2.4s, %6.8h\n\t"
-        "sadalp %3.4s, %7.8h"
-        : "+w"(acc[0][kColumn]), "+w"(acc[1][kColumn]), "+w"(acc[2][kColumn]),
-          "+w"(acc[3][kColumn]), "=&w"(p0), "=&w"(p1), "=&w"(p2), "=&w"(p3)
-        : "w"(values[0]), "w"(values[1]), "w"(values[2]), "w"(values[3]), "w"(weights));
+// kTile rows by kVectors times four columns.
+template <int kTile, int kVectors>
+struct Sums {
+  int32x4_t acc[kTile][kVectors];
+
+  EDGECV_INLINE void start(const int8_t* panel) {
+    unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+      const int32x4_t bias = as_s32(load(panel + kBiasAt + 16 * v));
+      unroll<kTile>([&](auto r) __attribute__((always_inline)) { acc[r][v] = bias; });
+    });
   }
-#else
-  unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-    const int16x8_t low = multiply_low(values[r], weights);
-    acc[r][kColumn] =
-        vpadalq_s16(acc[r][kColumn], vmlal_s8(low, vget_high_s8(values[r]), vget_high_s8(weights)));
-  });
-#endif
-}
 
-// The sums of the lanes of four registers.
-EDGECV_INLINE Vec add_lanes(const int32x4_t (&v)[4]) {
-#if defined(__aarch64__)
-  return bytes_of(vpaddq_s32(vpaddq_s32(v[0], v[1]), vpaddq_s32(v[2], v[3])));
-#else
-  int32x2_t half[4];
-  unroll<4>([&](auto i) __attribute__((always_inline)) {
-    half[i] = vadd_s32(vget_low_s32(v[i]), vget_high_s32(v[i]));
-  });
-  return bytes_of(vcombine_s32(vpadd_s32(half[0], half[1]), vpadd_s32(half[2], half[3])));
-#endif
-}
-
-// Sixteen depths of all columns.
-template <bool kInPairs, bool kFirst>
-EDGECV_INLINE void add_depths(int32x4_t (&acc)[kRows][4], const int8_t* const (&a)[kRows],
-                              int64_t k, const int8_t* w) {
-  int8x16_t values[kRows];
-  unroll<kRows>([&](auto r) __attribute__((always_inline)) { values[r] = load(a[r] + k); });
-  unroll<4>([&](auto c) __attribute__((always_inline)) {
-    const int8x16_t weights = load(w + 16 * c);
-    if constexpr (kInPairs) {
-      add_pairs<c, kFirst>(acc, values, weights);
-    } else {
-      unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-        const int16x8_t low = multiply_low(values[r], weights);
-        if constexpr (kFirst) {
-          acc[r][c] = vpaddlq_s16(low);
+  // Eight depths; the second four lie `half` bytes behind the first.
+  template <Products kProducts>
+  EDGECV_INLINE void add(const int8_t* a, int64_t half, const int8_t* w) {
+    int8x16_t x[kTile], y[kTile];
+    unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+      x[r] = load(a + 16 * r);
+      y[r] = load(a + half + 16 * r);
+    });
+    unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+      const int8x16_t wx = load(w + 32 * v), wy = load(w + 32 * v + 16);
+      unroll<kTile>([&](auto r) __attribute__((always_inline)) {
+        int32x4_t sum = acc[r][v];
+        int16x8_t products = multiply_low(x[r], wx);
+        if constexpr (kProducts == kSingle) {
+          sum = vpadalq_s16(sum, products);
+          sum = vpadalq_s16(sum, multiply_high(x[r], wx));
+          sum = vpadalq_s16(sum, multiply_low(y[r], wy));
+          products = multiply_high(y[r], wy);
         } else {
-          acc[r][c] = vpadalq_s16(acc[r][c], low);
+          products = add_high(products, x[r], wx);
+          if constexpr (kProducts == kPairs) {
+            sum = vpadalq_s16(sum, products);
+            products = multiply_low(y[r], wy);
+          } else {
+            products = add_low(products, y[r], wy);
+          }
+          products = add_high(products, y[r], wy);
         }
-        acc[r][c] = vpadalq_s16(acc[r][c], multiply_high(values[r], weights));
+        acc[r][v] = vpadalq_s16(sum, products);
       });
+    });
+  }
+
+  template <Products kProducts>
+  EDGECV_INLINE void add_run(const int8_t*& a, int64_t half, const int8_t*& w, int64_t blocks) {
+    for (; blocks > 0; --blocks, a += 2 * half, w += 32 * kVectors) add<kProducts>(a, half, w);
+  }
+
+  EDGECV_INLINE void add_runs(const int8_t* a, int64_t half, const int8_t* w, const int8_t* runs) {
+    for (int32_t pairs = 1; pairs != 0; runs += 8) {
+      add_run<kFours>(a, half, w, load_s32(runs));
+      pairs = load_s32(runs + 4);
+      add_run<kPairs>(a, half, w, pairs);
     }
-  });
-}
+  }
+};
+
+}  // namespace
+}  // namespace edgecv::kernels::EDGECV_ISA
 
 #if defined(__aarch64__)
-// Thirty-two depths of a column.
-template <int kColumn>
-EDGECV_INLINE void add_quads(int32x4_t (&acc)[4][4], const int8x16_t (&x)[4],
-                             const int8x16_t (&y)[4], int8x16_t wx, int8x16_t wy) {
-  int16x8_t p0, p1, p2, p3;
-  __asm__ volatile(
-      "smull %4.8h, %8.8b, %16.8b\n\t"
-      "smull %5.8h, %9.8b, %16.8b\n\t"
-      "smull %6.8h, %10.8b, %16.8b\n\t"
-      "smull %7.8h, %11.8b, %16.8b\n\t"
-      "smlal2 %4.8h, %8.16b, %16.16b\n\t"
-      "smlal2 %5.8h, %9.16b, %16.16b\n\t"
-      "smlal2 %6.8h, %10.16b, %16.16b\n\t"
-      "smlal2 %7.8h, %11.16b, %16.16b\n\t"
-      "smlal %4.8h, %12.8b, %17.8b\n\t"
-      "smlal %5.8h, %13.8b, %17.8b\n\t"
-      "smlal %6.8h, %14.8b, %17.8b\n\t"
-      "smlal %7.8h, %15.8b, %17.8b\n\t"
-      "smlal2 %4.8h, %12.16b, %17.16b\n\t"
-      "smlal2 %5.8h, %13.16b, %17.16b\n\t"
-      "smlal2 %6.8h, %14.16b, %17.16b\n\t"
-      "smlal2 %7.8h, %15.16b, %17.16b\n\t"
-      "sadalp %0.4s, %4.8h\n\t"
-      "sadalp %1.4s, %5.8h\n\t"
-      "sadalp %2.4s, %6.8h\n\t"
-      "sadalp %3.4s, %7.8h"
-      : "+w"(acc[0][kColumn]), "+w"(acc[1][kColumn]), "+w"(acc[2][kColumn]), "+w"(acc[3][kColumn]),
-        "=&w"(p0), "=&w"(p1), "=&w"(p2), "=&w"(p3)
-      : "w"(x[0]), "w"(x[1]), "w"(x[2]), "w"(x[3]), "w"(y[0]), "w"(y[1]), "w"(y[2]), "w"(y[3]),
-        "w"(wx), "w"(wy));
-}
-
-EDGECV_INLINE void add_ordered(int32x4_t (&acc)[4][4], const int8_t* const (&a)[4], int64_t k,
-                               const int8_t* w) {
-  int8x16_t x[4], y[4];
-  unroll<4>([&](auto r) __attribute__((always_inline)) {
-    x[r] = load(a[r] + k);
-    y[r] = load(a[r] + k + 16);
-  });
-  unroll<4>([&](auto c) __attribute__((always_inline)) {
-    add_quads<c>(acc, x, y, load(w + 16 * c), load(w + 64 + 16 * c));
-  });
-}
+#include "kernels/neon/smull_a64.h"
 #endif
 
-// All rows of a panel. Out of line, and with the constants of requantize loaded once a tile: the
-// sums need the registers.
-template <Form kForm>
-__attribute__((noinline)) void multiply_rows(TileTask t, const Clamp& clamp) {
-  constexpr bool kInPairs = kForm != kSingle;
-  const int64_t rows_step = kRows * t.a_stride, out_step = kRows * t.out_stride;
-  for (; t.rows > 0; t.rows -= kRows, t.a += rows_step, t.out += out_step) {
-    int32x4_t acc[kRows][4];
-    const int8_t* a[kRows];
-    a[0] = t.a;
-    unroll<kRows - 1>([&](auto r) __attribute__((always_inline)) {
-      a[r + 1] = r + 1 < t.rows ? a[r] + t.a_stride : a[r];
-    });
-    const int8_t* w = t.panel + kHeadBytes;
-    int64_t k = 0;
-    if (kForm == kPairs && kRows == 4 && t.depth >= 16) {
-      add_depths<kInPairs, true>(acc, a, 0, w);
-      k = 16;
-      w += 64;
-    } else {
-      unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-        unroll<4>([&](auto c) __attribute__((always_inline)) { acc[r][c] = vdupq_n_s32(0); });
-      });
-    }
+namespace edgecv::kernels::EDGECV_ISA {
+namespace {
+
+// Single rows, one at least, of which the halves of a block lie `half` bytes apart.
+template <Form kForm, int kVectors>
+__attribute__((noinline)) void multiply_row(const TileTask& t, const Clamp& clamp, int64_t half) {
+  const int8_t* a = t.a;
+  const int8_t* w = t.panel + kHeadBytes;
+  Sums<1, kVectors> sums;
+  sums.start(t.panel);
+  if constexpr (kForm == kRuns) {
+    sums.add_runs(a, half, w, w + t.depth * kColumns);
+  } else {
+    sums.template add_run<kSingle>(a, half, w, t.depth / 8);
+  }
+  store_sums(t, clamp, sums.acc);
+}
+
+// Tiles of kRows rows while there are so many. Out of line, and with the constants of requantize
+// loaded once a tile: the sums need the registers.
+template <int kVectors>
+__attribute__((noinline)) void multiply_tiles(TileTask& t, const Clamp& clamp) {
+  const int8_t* w = t.panel + kHeadBytes;
+  for (; t.rows >= kRows; t.rows -= kRows) {
+    Sums<kRows, kVectors> sums;
 #if defined(__aarch64__)
-    if constexpr (kForm == kQuads) {
-      for (; k + 32 <= t.depth; k += 32, w += 128) add_ordered(acc, a, k, w);
-    }
+    multiply_by_panel(sums.acc, t.a, w, w + t.depth * kColumns, t.panel + kBiasAt);
+#else
+    sums.start(t.panel);
+    sums.add_runs(t.a, 16 * kRows, w, w + t.depth * kColumns);
 #endif
-    for (; k + 16 <= t.depth; k += 16, w += 64) add_depths<kInPairs, false>(acc, a, k, w);
-    if (k < t.depth) {
-      int8x8_t values[kRows];
-      unroll<kRows>([&](auto r) __attribute__((always_inline)) { values[r] = vld1_s8(a[r] + k); });
-      unroll<4>([&](auto c) __attribute__((always_inline)) {
-        const int8x8_t weights = vld1_s8(w + 8 * c);
-        unroll<kRows>([&](auto r) __attribute__((always_inline)) {
-          acc[r][c] = vpadalq_s16(acc[r][c], vmull_s8(values[r], weights));
-        });
-      });
+    store_sums(t, clamp, sums.acc);
+    t.a += kRows * t.a_stride;
+    t.out += kRows * t.out_stride;
+  }
+}
+
+template <int kVectors>
+inline void multiply_columns(TileTask& t, const Clamp& clamp) {
+  if (load_s32(t.panel) == kWidened) {
+    for (; t.rows >= kRows; t.rows -= kRows, t.a += kRows * t.a_stride) {
+      TileTask row = t;
+      for (int r = 0; r < kRows; ++r, row.a += 16, row.out += t.out_stride) {
+        multiply_row<kWidened, kVectors>(row, clamp, 16 * kRows);
+      }
+      t.out = row.out;
     }
-    Vec sums[4][1];
-    unroll<4>([&](auto r) __attribute__((always_inline)) {
-      constexpr int row = r < kRows ? r : 0;
-      sums[r][0] = add_lanes(acc[row]);
-    });
-    __asm__ volatile("" ::: "memory");
-    store_tile<4, kRows>(t, clamp, sums);
+    for (; t.rows > 0; --t.rows, t.a += t.a_stride, t.out += t.out_stride) {
+      multiply_row<kWidened, kVectors>(t, clamp, 16);
+    }
+    return;
+  }
+  if (t.rows >= kRows) multiply_tiles<kVectors>(t, clamp);
+  for (; t.rows > 0; --t.rows, t.a += t.a_stride, t.out += t.out_stride) {
+    multiply_row<kRuns, kVectors>(t, clamp, 16);
   }
 }
 
 inline void multiply_panel(TileTask& t, const Clamp& clamp) {
-  switch (load_s32(t.panel)) {
-    case kQuads:
-      return multiply_rows<kQuads>(t, clamp);
-    case kPairs:
-      return multiply_rows<kPairs>(t, clamp);
-    default:
-      return multiply_rows<kSingle>(t, clamp);
+  if (width_of(t.columns) == 8) {
+    multiply_columns<2>(t, clamp);
+  } else {
+    multiply_columns<kColumns / 4>(t, clamp);
   }
 }
 

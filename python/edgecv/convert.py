@@ -20,7 +20,7 @@ from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes import pipeline
 from edgecv.graph.passes.quantize import LayerWeights
 from edgecv.graph.passes.settle import is_quantized
-from edgecv.imported import of_imported, quantize_imported
+from edgecv.imported import ImportedModel, of_imported, quantize_imported
 from edgecv.model import load
 from edgecv.onnx.importer import import_model
 from edgecv.preprocess import Preprocess
@@ -105,7 +105,7 @@ def convert(
         what = "a plan is" if plan is not None else "options of int8 are"
         raise CalibrationError(f"{what} for int8 files: give calibration data")
     kept: List[str] = []
-    remarks: Optional[List[str]] = None
+    imported: Optional[ImportedModel] = None
     layers: List[LayerWeights] = []
     data = None
     if calibration is not None:
@@ -113,7 +113,6 @@ def convert(
     if is_imported:
         imported = quantize_imported(graph, data, given, progress)
         lowered, layers, kept = imported.graph, imported.layers, imported.kept
-        remarks = imported.remarks
     elif data is not None:
         made = CalibratedModel(graph, data, progress).quantize(given)
         lowered, layers, kept = made.graph, made.layers, made.kept
@@ -130,8 +129,8 @@ def convert(
         arena = check.arena_bytes
     _write_whole(target, blob)
     report = _report(model, Path(out), blob, lowered, arena, layers, kept, data, given)
-    if remarks is not None:
-        report = of_imported(report, remarks)
+    if imported is not None:
+        report = of_imported(report, imported)
     return replace(report, plan=meta.get("plan"))
 
 

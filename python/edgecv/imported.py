@@ -21,13 +21,14 @@ from edgecv.report import ConversionReport
 @dataclass
 class ImportedModel:
     """The lowered graph with its integers, how the weights of layers came to be, the names of the
-    nodes that are f32, and what could not be taken over as it was.
+    nodes that are f32, what could not be taken over as it was, and warnings.
     """
 
     graph: Graph
     layers: List[LayerWeights]
     kept: List[str]
     remarks: List[str]
+    warnings: List[str]
 
 
 def quantize_imported(
@@ -61,10 +62,16 @@ def quantize_imported(
             f"{len(layers)} layers stay f32, since what they read or write has no parameters in "
             "the model; with calibration data they become int8"
         )
-    return ImportedModel(lowered, quantizer.layers, kept, remarks)
+    warnings = []
+    if quantizer.split:
+        warnings.append(
+            f"{len(quantizer.split)} layers have weights beyond [-127, 127] and read their input "
+            f"twice: exact, but slower ({', '.join(quantizer.split)})"
+        )
+    return ImportedModel(lowered, quantizer.layers, kept, remarks, warnings)
 
 
-def of_imported(report: ConversionReport, remarks: List[str]) -> ConversionReport:
+def of_imported(report: ConversionReport, model: ImportedModel) -> ConversionReport:
     """The report of an imported model: nothing was chosen but what the remarks tell."""
     is_int8 = any(layer.dtype == "s8" for layer in report.layers)
     layers = [
@@ -79,5 +86,6 @@ def of_imported(report: ConversionReport, remarks: List[str]) -> ConversionRepor
         wanted_group=None,
         activation_bits=None,
         parameters="from the model",
-        remarks=remarks,
+        remarks=model.remarks,
+        warnings=[*report.warnings, *model.warnings],
     )

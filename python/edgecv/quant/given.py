@@ -30,12 +30,14 @@ def given_weights(
     x: QuantParams,
     y: QuantParams,
     given: GivenWeights,
+    may_be_wide: bool = False,
 ) -> Tuple[Optional[QuantizedWeights], List[str]]:
     """(integers, what is not as it was given) of real weights [OC, ...]; no integers when what
     passes did to the weights is more than a factor an output channel.
 
-    A channel with integers beyond [-127, 127] is brought into it: -128 becomes -127, or the
-    channel's scale is raised, whichever changes the weights less.
+    Integers beyond [-127, 127] are cut where that moves no output by more than half a step (-128 of
+    a tool that uses it); else they stay as they are, in s16, if ``may_be_wide``; else the channel's
+    scale is raised.
     """
     remarks: List[str] = []
     flat = weights.reshape(len(weights), -1).astype(np.float64)
@@ -43,14 +45,22 @@ def given_weights(
     if found is None:
         return None, ["its weights were changed by folding, and are rounded anew"]
     q, scale = found
-    wide = np.abs(q).max(axis=1) > QMAX
-    if wide.any():
-        before = q.copy()
-        q[wide], scale[wide] = _narrowed(q[wide], scale[wide])
-        moved = int((np.abs(q * scale[:, None] - before * found[1][:, None]) > 0).sum())
+    beyond = np.maximum(np.abs(q) - QMAX, 0).sum(axis=1)
+    cut = (beyond > 0) & (beyond * reach(x) * x.scale * scale / y.scale <= 0.5)
+    is_split = may_be_wide and bool(((beyond > 0) & ~cut).any())
+    if cut.any() and not is_split:
+        count = int((np.abs(q[cut]) > QMAX).sum())
+        q[cut] = np.clip(q[cut], -QMAX, QMAX)
         remarks.append(
-            f"{int(wide.sum())} of {len(q)} output channels have integers beyond [-127, 127]; "
-            f"{moved} of {q.size} weights moved by up to half a step"
+            f"{count} of {q.size} weights beyond [-127, 127] are cut there, which moves no output "
+            "by more than half a step"
+        )
+    wide = (beyond > 0) & ~cut
+    if wide.any() and not is_split:
+        q[wide], scale[wide] = _narrowed(q[wide], scale[wide])
+        remarks.append(
+            f"{int(wide.sum())} of {len(q)} output channels have weights beyond [-127, 127], and "
+            "are rounded anew to a larger scale"
         )
     scale, raised = _raised(q, scale, weights, bias, x, y)
     if raised.any():
@@ -63,7 +73,9 @@ def given_weights(
     product = (np.float32(x.scale) * scales).astype(np.float32)
     steps = np.rint(bias.astype(np.float64) / product.astype(np.float64)).astype(np.int64)
     mult = (product / np.float32(y.scale)).astype(np.float32)
-    integers = q.astype(np.int8).reshape(weights.shape)
+    integers: NDArray[Any] = q.astype(np.int16).reshape(weights.shape)
+    if not is_split:
+        integers = integers.astype(np.int8)
     check_bounds(integers, steps, mult, x)
     return QuantizedWeights(integers, steps.astype(np.int32), scales, mult), remarks
 
@@ -91,14 +103,9 @@ def integers_of(
 def _narrowed(
     q: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> Tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rows within [-127, 127]: cut there, or rounded to a larger scale."""
-    cut = np.clip(q, -QMAX, QMAX)
+    """Rows within [-127, 127], rounded to a larger scale."""
     ratio = np.abs(q).max(axis=1) / QMAX
-    rounded = np.rint(q / ratio[:, None])
-    error_cut = ((cut - q) ** 2).sum(axis=1)
-    error_rounded = ((rounded * ratio[:, None] - q) ** 2).sum(axis=1)
-    by_cut = error_cut <= error_rounded
-    return np.where(by_cut[:, None], cut, rounded), np.where(by_cut, scale, scale * ratio)
+    return np.rint(q / ratio[:, None]), scale * ratio
 
 
 def _raised(

@@ -451,3 +451,52 @@ def test_bad_parameters(what: str, message: str, tmp_path: Path) -> None:
     assert "DequantizeLinear" in str(error.value)
     assert "\n" not in str(error.value)
     assert not target.exists()
+
+
+@pytest.mark.parametrize("form", ["dense", "part", "depthwise", "grouped", "matmul", "extreme"])
+def test_wide_weights(form: str) -> None:
+    """Weights beyond [-127, 127] multiply exactly, as a sum of two or three."""
+    groups = {"depthwise": 8, "grouped": 2}.get(form, 1)
+    net = Net((2, 8, 9, 7) if form != "matmul" else (5, 30))
+    x = net.quantize("x", 0.02, 110)
+    zero = 0 if form == "extreme" else 90
+    if form == "matmul":
+        q = net.integers(30, 12, low=0, high=255).astype(np.uint8)
+        y = net.op("MatMul", x, net.weights(q, 0.01, zero))
+    else:
+        q = net.integers(8, 8 // groups, 3, 3, low=0, high=255).astype(np.uint8)
+        if form == "part":
+            q = np.minimum(q, 200).astype(np.uint8)
+            q[3, 2, 1, 1], q[5, 4, 0, 2] = 255, 250
+        strides = [2, 1] if groups > 1 else [1, 1]
+        w = net.weights(q, 0.01, zero)
+        y = net.op("Conv", x, w, group=groups, pads=[1, 0, 1, 1], strides=strides)
+    y = net.quantize(y, 0.2, 128)
+    result = check(net, y, 0.2)
+    assert len(result.warnings) == 1
+    layer = next(n for n in result.graph.nodes if n.op in ("Conv2d", "FullyConnected"))
+    stored = result.graph.values[layer.inputs[1]]
+    copies = 3 if form == "extreme" else 2
+    widths = {"dense": 16, "part": 11, "matmul": 60, "extreme": 24}
+    if form in widths:
+        assert stored.shape[-1] == widths[form]
+    else:
+        assert stored.shape[1] == 3 * copies
+
+
+def test_least_weight_is_cut_where_that_is_little() -> None:
+    """-128, which symmetric weights of some tools hold, becomes -127 where no output moves by more
+    than half a step for it; the report says so.
+    """
+    for step, cut in ((3.0, True), (0.05, False)):
+        net = Net((1, 8, 6, 6))
+        q = net.integers(8, 8, 3, 3).astype(np.int8)
+        q[2, 3, 1, 1] = -128
+        y = net.op("Conv", net.quantize("x", 0.02, 128), net.weights(q, 0.01))
+        model = net.model(net.quantize(y, step, 128))
+        result = imported(model)
+        assert bool(result.remarks) == cut
+        assert bool(result.warnings) != cut
+        x = net.input()
+        apart = np.abs(run(result.graph, x) - oracle(model, x)) / step
+        assert apart.max() < 1.01

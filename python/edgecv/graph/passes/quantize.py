@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node, Value
+from edgecv.graph.passes.wide_weights import QMAX, can_split, narrow_parts, split_wide
 from edgecv.quant.given import given_weights
 from edgecv.quant.lookup import lookup_table
 from edgecv.quant.moments import Moments, coverage
@@ -49,8 +50,9 @@ class QuantizePass:
     ranges: value name -> (low, high) in real units, for every activation int8 nodes read or write
     (moves inherit). options: how weights are rounded, plain when absent. moments: of what layers
     read, by value name, for lane-safe weights. After ``run`` the graph's s8 values carry scale and
-    zero_point, and ``layers`` tells of the weights. Raises UnsupportedModelError naming every layer
-    whose accumulator could overflow.
+    zero_point, ``layers`` tells of the weights, and ``split`` names the layers that read copies of
+    their input for the sake of weights beyond [-127, 127] that the model gives. Raises
+    UnsupportedModelError naming every layer whose accumulator could overflow.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class QuantizePass:
         self._moments = moments or {}
         self._progress = progress
         self.layers: List[LayerWeights] = []
+        self.split: List[str] = []
 
     def run(self, graph: Graph) -> Graph:
         """Quantizes in place and returns the graph."""
@@ -217,12 +220,18 @@ class QuantizePass:
         bits = self._options.bits_of(node.name, layer.is_depthwise)
         choice = self._given_weights(node, layer) or choose(layer, self._options, node.name)
         q = choice.weights
+        integers = q.weights
+        if np.abs(integers.astype(np.int64)).max() > QMAX:
+            wide = integers.astype(np.int64)
+            self._nodes += split_wide(self._graph, node, wide)
+            integers = narrow_parts(node, wide)
+            self.split.append(node.name)
         self.layers.append(
             LayerWeights(node.name, choice.group, bits, choice.sqnr_db, layer.is_depthwise)
         )
         node.inputs = [
             node.inputs[0],
-            self.constant(f"{node.name}.weight", q.weights, "s8"),
+            self.constant(f"{node.name}.weight", integers, "s8"),
             self.constant(f"{node.name}.bias", q.bias, "s32"),
             self.constant(f"{node.name}.multiplier", q.multiplier, "f32"),
         ]
@@ -233,7 +242,9 @@ class QuantizePass:
         given = self._graph.given_weights.get(node.name)
         if given is None:
             return None
-        found, remarks = given_weights(layer.weights, layer.bias, layer.x, layer.y, given)
+        found, remarks = given_weights(
+            layer.weights, layer.bias, layer.x, layer.y, given, can_split(node)
+        )
         self._graph.remarks += [f"{node.name}: {remark}" for remark in remarks]
         if found is None:
             return None

@@ -36,6 +36,28 @@ endfunction()
 
 include(CheckCXXSourceCompiles)
 
+set(EDGECV_KERNELS "" CACHE STRING "Folders of kernels to build, 'reference' among them; empty: all of the architecture")
+if(EDGECV_KERNELS AND NOT "reference" IN_LIST EDGECV_KERNELS)
+  message(FATAL_ERROR "EDGECV_KERNELS=${EDGECV_KERNELS}: 'reference' must be among them")
+endif()
+
+# edgecv_check_less(<source>...): checks of every pointer's arithmetic take most of the time of compiling unrolled
+# kernels with sanitizers. ASan and the guard pages of the kernel tests hold their reads and writes; the
+# reference kernels and everything around kernels are checked whole. Code unrolled over whole blocks goes
+# without checks.
+function(edgecv_check_less)
+  if(NOT EDGECV_SANITIZE MATCHES "undefined")
+    return()
+  endif()
+  foreach(source IN LISTS ARGN)
+    set(off pointer-overflow,null,alignment,object-size)
+    if(source MATCHES "/dwconv_row\\.cpp$")
+      set(off address,undefined)
+    endif()
+    set_source_files_properties("${source}" PROPERTIES COMPILE_OPTIONS "-fno-sanitize=${off}")
+  endforeach()
+endfunction()
+
 # edgecv_add_isa_objects(<core>): adds the objects of every matching row to the static library <core>.
 function(edgecv_add_isa_objects core)
   edgecv_target_architecture(architecture)
@@ -50,28 +72,23 @@ function(edgecv_add_isa_objects core)
     if(NOT "any" IN_LIST architectures AND NOT architecture IN_LIST architectures)
       continue()
     endif()
+    if(EDGECV_KERNELS AND NOT isa IN_LIST EDGECV_KERNELS)
+      continue()
+    endif()
     string(REPLACE ";" " " CMAKE_REQUIRED_FLAGS "${flags}")
     check_cxx_source_compiles("int main() { return 0; }" EDGECV_COMPILES_${isa})
     if(NOT EDGECV_COMPILES_${isa})
       message(STATUS "edgecv: this compiler does not know ${flags}: built without the kernels of ${isa}")
       continue()
     endif()
-    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/cpp/src/kernels/${isa}/*.cpp")
+    file(GLOB sources CONFIGURE_DEPENDS
+      "${PROJECT_SOURCE_DIR}/cpp/src/kernels/${isa}/*.cpp" "${PROJECT_SOURCE_DIR}/cpp/src/vision/${isa}/*.cpp")
     if(NOT sources)
       continue()
     endif()
     add_library(edgecv_kernels_${isa} OBJECT ${sources})
-    if(EDGECV_SANITIZE MATCHES "address|undefined")
-      # Code unrolled over whole blocks takes many minutes to compile with checks in it. The guard pages of
-      # the kernel tests hold its reads and writes, and most of it is checked where it is built by clang for
-      # the fuzz targets, or for 128 bits.
-      set(unrolled "/dwconv_row\\.cpp$")
-      if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-        string(APPEND unrolled "|avx2/conv\\.cpp$|fma/dwconv\\.cpp$")
-      endif()
-      set(unchecked ${sources})
-      list(FILTER unchecked INCLUDE REGEX "${unrolled}")
-      set_source_files_properties(${unchecked} PROPERTIES COMPILE_OPTIONS "-fno-sanitize=address,undefined")
+    if(NOT isa STREQUAL "reference")
+      edgecv_check_less(${sources})
     endif()
     target_link_libraries(edgecv_kernels_${isa} PRIVATE edgecv_core_options)
     target_compile_options(edgecv_kernels_${isa} PRIVATE ${flags})

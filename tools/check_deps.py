@@ -2,7 +2,7 @@
 
     python tools/check_deps.py
 
-C++:    base <- format, kernels <- ops <- runtime <- capi <- bindings; vision stands on base.
+C++:    base <- format, kernels <- ops <- runtime <- capi <- bindings; vision stands on kernels.
 Python: graph.ir <- graph.ops <- quant arithmetic <- graph.passes <- onnx, format, calibration;
 zoo, compress and cli on top. What `import edgecv` loads needs numpy alone, in Python 3.8 syntax.
 
@@ -26,7 +26,7 @@ CPP_ROOMS: dict[str, set[str]] = {
     "base": set(),
     "format": {"base"},
     "kernels": {"base"},
-    "vision": {"base"},
+    "vision": {"base", "kernels"},
     "ops": {"base", "format", "kernels"},
     "runtime": {"base", "format", "kernels", "ops", "vision"},
     "capi": {"base", "format", "kernels", "ops", "runtime", "vision"},
@@ -46,6 +46,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 PYTHON_LEVELS: list[tuple[str, int]] = [
     ("edgecv.cli", 7),
     ("edgecv.zoo", 6),
+    ("edgecv.doctor", 6),
     ("edgecv.compress", 6),
     ("edgecv.onnx", 5),
     ("edgecv.quant.calibration", 5),

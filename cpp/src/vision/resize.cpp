@@ -1,8 +1,8 @@
-#include "vision/resize.h"
-
 #include <string.h>
 
-#if defined(__SSE2__)  // part of every x86-64, so no run-time choice
+#include "vision/rows.h"
+
+#if defined(__SSE2__)  // part of every x86-64
 #include <emmintrin.h>
 #elif defined(__ARM_NEON)  // part of every AArch64
 #include <arm_neon.h>
@@ -100,8 +100,8 @@ __m128i finish(Sums sums) {
 
 }  // namespace
 
-void resize_row(const uint8_t* row, size_t row_bytes, const AxisWeights& axis, int32_t count,
-                uint8_t* out) {
+void resize_row_baseline(const uint8_t* row, size_t row_bytes, const AxisWeights& axis,
+                         int32_t count, uint8_t* out) {
   const __m128i zero = _mm_setzero_si128();
   for (int32_t i = 0; i < count; ++i) {
     const size_t offset = 3 * static_cast<size_t>(axis.start[i]);
@@ -131,8 +131,8 @@ void resize_row(const uint8_t* row, size_t row_bytes, const AxisWeights& axis, i
   }
 }
 
-void blend_rows(const uint8_t* const* rows, const WeightPair* pairs, int32_t taps, size_t bytes,
-                uint8_t* out) {
+void blend_rows_baseline(const uint8_t* const* rows, const WeightPair* pairs, int32_t taps,
+                         size_t bytes, uint8_t* out) {
   const __m128i zero = _mm_setzero_si128();
   const size_t whole = bytes / 16 * 16;
   for (size_t x = 0; x < whole; x += 16) {
@@ -171,8 +171,8 @@ uint8x8_t finish(int32x4_t low, int32x4_t high) {
 
 }  // namespace
 
-void resize_row(const uint8_t* row, size_t row_bytes, const AxisWeights& axis, int32_t count,
-                uint8_t* out) {
+void resize_row_baseline(const uint8_t* row, size_t row_bytes, const AxisWeights& axis,
+                         int32_t count, uint8_t* out) {
   for (int32_t i = 0; i < count; ++i) {
     const size_t offset = 3 * static_cast<size_t>(axis.start[i]);
     const int32_t taps = axis.taps[i];
@@ -199,8 +199,8 @@ void resize_row(const uint8_t* row, size_t row_bytes, const AxisWeights& axis, i
   }
 }
 
-void blend_rows(const uint8_t* const* rows, const WeightPair* pairs, int32_t taps, size_t bytes,
-                uint8_t* out) {
+void blend_rows_baseline(const uint8_t* const* rows, const WeightPair* pairs, int32_t taps,
+                         size_t bytes, uint8_t* out) {
   const size_t whole = bytes / 16 * 16;
   for (size_t x = 0; x < whole; x += 16) {
     int32x4_t acc[4];
@@ -222,14 +222,14 @@ void blend_rows(const uint8_t* const* rows, const WeightPair* pairs, int32_t tap
 
 #else
 
-void resize_row(const uint8_t* row, size_t row_bytes, const AxisWeights& axis, int32_t count,
-                uint8_t* out) {
+void resize_row_baseline(const uint8_t* row, size_t row_bytes, const AxisWeights& axis,
+                         int32_t count, uint8_t* out) {
   (void)row_bytes;
   resize_row_portable(row, axis, count, out);
 }
 
-void blend_rows(const uint8_t* const* rows, const WeightPair* pairs, int32_t taps, size_t bytes,
-                uint8_t* out) {
+void blend_rows_baseline(const uint8_t* const* rows, const WeightPair* pairs, int32_t taps,
+                         size_t bytes, uint8_t* out) {
   blend_rows_portable(rows, pairs, taps, bytes, out);
 }
 

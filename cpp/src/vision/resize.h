@@ -58,7 +58,7 @@ void resize_row(const uint8_t* row, size_t row_bytes, const AxisWeights& axis, i
 void blend_rows(const uint8_t* const* rows, const WeightPair* pairs, int32_t taps, size_t bytes,
                 uint8_t* out);
 
-// The plain loops: the two above give the same bits, faster where they know how.
+// The plain loops: the two above give the same bits, faster (vision/rows.h).
 void resize_row_portable(const uint8_t* row, const AxisWeights& axis, int32_t count, uint8_t* out);
 void blend_rows_portable(const uint8_t* const* rows, const WeightPair* pairs, int32_t taps,
                          size_t bytes, uint8_t* out);

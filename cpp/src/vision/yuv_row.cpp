@@ -2,9 +2,9 @@
 // begin at an even pixel, so that whole chroma pairs belong to them; the rest is the plain loop's.
 #include <string.h>
 
-#include "vision/frame.h"
+#include "vision/rows.h"
 
-#if defined(__SSE2__)  // part of every x86-64, so no run-time choice
+#if defined(__SSE2__)  // part of every x86-64
 #include <emmintrin.h>
 #elif defined(__ARM_NEON)
 #include <arm_neon.h>
@@ -13,7 +13,7 @@
 namespace edgecv::vision {
 namespace {
 
-constexpr int kShift = 13;
+constexpr int kShift = kYuvShift;
 constexpr int32_t kHalf = 1 << (kShift - 1);
 
 uint8_t to_u8(int32_t sum) {
@@ -190,7 +190,8 @@ void convert_blocks(const YuvRow& row, const YuvMatrix& m, int32_t first, int32_
 
 #endif
 
-void yuv_row(const YuvRow& row, const YuvMatrix& m, int32_t first, int32_t count, uint8_t* out) {
+void yuv_row_baseline(const YuvRow& row, const YuvMatrix& m, int32_t first, int32_t count,
+                      uint8_t* out) {
 #if defined(__SSE2__) || defined(__ARM_NEON)
   if (first % 2 != 0 && count > 0) {
     yuv_row_portable(row, m, first, 1, out);

@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "vision/preprocess.h"
+#include "vision/rows.h"
 
 namespace {
 
@@ -189,10 +190,41 @@ TEST(every_colour_of_the_vector_code_is_the_plain_loops) {
           chroma[i] = static_cast<uint8_t>(i % 2 == 0 ? u : v);
         }
         const YuvRow row = {luma.data(), chroma.data(), 1, 2, 0, 1};
-        yuv_row(row, m, 0, 256, fast.data());
         yuv_row_portable(row, m, 0, 256, plain.data());
-        REQUIRE(fast == plain);
+        for (size_t c = 0; row_code(c) != nullptr; ++c) {
+          row_code(c)->yuv_row(row, m, 0, 256, fast.data());
+          REQUIRE(fast == plain);
+        }
       }
+    }
+  }
+}
+
+// Every length and both parities of the first pixel, to the last byte that may be touched.
+TEST(rows_of_any_length_and_beginning) {
+  Random random;
+  const YuvMatrix& m = yuv_matrix(YuvColor::kBt709);
+  for (int i = 0; i < edgecv_test::scaled(600); ++i) {
+    const bool packed = random.integer(0, 1) != 0;
+    const bool swapped = !packed && random.integer(0, 1) != 0;
+    const int32_t first = static_cast<int32_t>(random.integer(0, 9));
+    const int32_t count = static_cast<int32_t>(random.integer(1, 75));
+    const size_t pixels = static_cast<size_t>(first + count);
+    const size_t pairs = (pixels + 1) / 2;
+    GuardedBuffer<uint8_t> luma(packed ? 4 * pairs : pixels), chroma(2 * pairs);
+    for (size_t k = 0; k < luma.size(); ++k) luma[k] = static_cast<uint8_t>(random.integer(0, 255));
+    for (size_t k = 0; k < chroma.size(); ++k)
+      chroma[k] = static_cast<uint8_t>(random.integer(0, 255));
+    const YuvRow row = packed ? YuvRow{luma.data(), luma.data(), 2, 4, 1, 3}
+                              : YuvRow{luma.data(), chroma.data(), 1, 2, swapped, !swapped};
+    std::vector<uint8_t> plain(3 * static_cast<size_t>(count));
+    yuv_row_portable(row, m, first, count, plain.data());
+    for (size_t c = 0; row_code(c) != nullptr; ++c) {
+      WITH_CONTEXT(std::string(row_code(c)->name) + " " + std::to_string(first) + " " +
+                   std::to_string(count));
+      GuardedBuffer<uint8_t> got(plain.size());
+      row_code(c)->yuv_row(row, m, first, count, got.data());
+      REQUIRE_EQ(std::memcmp(got.data(), plain.data(), plain.size()), 0);
     }
   }
 }

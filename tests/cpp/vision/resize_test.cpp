@@ -1,12 +1,13 @@
 // The two resize loops against int64 loops, on memory that ends where they must stop reading; and
 // the promises docs/preprocess.md makes about the weights.
-#include "vision/resize.h"
-
 #include <algorithm>
 #include <string>
 #include <vector>
 
 #include "check.h"
+#include "kernels/cpu_features.h"
+#include "kernels/kernel.h"
+#include "vision/rows.h"
 
 namespace {
 
@@ -150,11 +151,15 @@ TEST(resize_row_matches_int64) {
       }
       want[x] = finish(acc);
     }
-    GuardedBuffer<uint8_t> got(count), portable(count);
-    resize_row(row.data(), row.size(), weights.view, axis.count, got.data());
+    GuardedBuffer<uint8_t> portable(count);
     resize_row_portable(row.data(), weights.view, axis.count, portable.data());
-    CHECK_ARRAYS(got.data(), want.data(), count);
     CHECK_ARRAYS(portable.data(), want.data(), count);
+    for (size_t c = 0; row_code(c) != nullptr; ++c) {
+      WITH_CONTEXT(row_code(c)->name);
+      GuardedBuffer<uint8_t> got(count);
+      row_code(c)->resize_row(row.data(), row.size(), weights.view, axis.count, got.data());
+      CHECK_ARRAYS(got.data(), want.data(), count);
+    }
   }
 }
 
@@ -181,11 +186,26 @@ TEST(blend_rows_matches_int64) {
         want[x] = finish(acc);
       }
       const WeightPair* pairs = weights.view.pairs + i * weights.view.max_pairs;
-      GuardedBuffer<uint8_t> got(bytes), portable(bytes);
-      blend_rows(rows.data(), pairs, taps, bytes, got.data());
+      GuardedBuffer<uint8_t> portable(bytes);
       blend_rows_portable(rows.data(), pairs, taps, bytes, portable.data());
-      CHECK_ARRAYS(got.data(), want.data(), bytes);
       CHECK_ARRAYS(portable.data(), want.data(), bytes);
+      for (size_t c = 0; row_code(c) != nullptr; ++c) {
+        WITH_CONTEXT(row_code(c)->name);
+        GuardedBuffer<uint8_t> got(bytes);
+        row_code(c)->blend_rows(rows.data(), pairs, taps, bytes, got.data());
+        CHECK_ARRAYS(got.data(), want.data(), bytes);
+      }
     }
   }
+}
+
+TEST(row_code_is_what_the_cpu_has) {
+  REQUIRE(row_code(0) != nullptr);
+  CHECK_EQ(std::string(row_code(0)->name), "baseline");
+#if defined(EDGECV_HAVE_AVX2)
+  const bool has = (edgecv::kernels::detect_isa_bits() & edgecv::kernels::kIsaAvx2) != 0;
+  CHECK_EQ(row_code(1) != nullptr, has);
+#else
+  CHECK(row_code(1) == nullptr);
+#endif
 }

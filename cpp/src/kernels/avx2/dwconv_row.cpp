@@ -3,6 +3,8 @@
 // How sums are made, then what makes rows of them.
 #include "kernels/simd/dwconv_pairs.h"
 //
+#include "kernels/simd/dwconv_block.h"
+//
 #include "kernels/simd/dwconv_row.h"
 
 namespace edgecv::kernels::avx2 {

@@ -19,13 +19,14 @@ struct RowShape {
   static constexpr int64_t kUnitBytes = (4 + kTaps) * kVecBytes;
 };
 
-// Where the dword of a unit's channel i is in two vectors.
-inline int64_t dword_at(int64_t i) { return 4 * i; }
+// Where the dwords of a unit's channel i are, two vectors each.
+inline int64_t bias_at(int64_t i) { return 4 * i; }
+inline int64_t multiplier_at(int64_t i) { return 2 * kVecBytes + 4 * i; }
 
-// Where the s16 weight of channel i for a tap is in a unit.
+// Weights are s16.
 template <int kSize>
-inline int64_t weight_at(int64_t kh, int64_t kw, int64_t i) {
-  return (4 + kh * kSize + kw) * kVecBytes + 2 * i;
+inline void put_weight(int8_t* unit, int64_t kh, int64_t kw, int64_t i, int16_t weight) {
+  memcpy(unit + (4 + kh * kSize + kw) * kVecBytes + 2 * i, &weight, sizeof weight);
 }
 
 EDGECV_INLINE int32x4_t add_low(int32x4_t sum, int16x8_t a, int16x8_t b) {

@@ -16,7 +16,9 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
+constexpr int64_t kUnitChannels = kWords;
 constexpr int64_t kGroupUnits = 8;  // of some blocks whose sums wait
+constexpr int64_t kScratchBytes = 2 * kGroupUnits * kWide * kVecBytes;
 
 // First channel of unit i: the last unit of any width but a multiple of kWords overlaps.
 inline int64_t unit_channel(const ConvProblem& p, int64_t i) {

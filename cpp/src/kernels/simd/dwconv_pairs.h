@@ -19,16 +19,17 @@ struct RowShape {
   static constexpr int64_t kUnitBytes = 2 * (2 + kPairs) * kVecBytes;
 };
 
-// Where the dword of a unit's channel i is in two vectors, in the order that unpacking leaves.
-inline int64_t dword_at(int64_t i) { return i / 4 % 2 * kVecBytes + (i / 8 * 4 + i % 4) * 4; }
+// Where the dwords of a unit's channel i are, two vectors each, in the order that unpacking leaves.
+inline int64_t bias_at(int64_t i) { return i / 4 % 2 * kVecBytes + (i / 8 * 4 + i % 4) * 4; }
+inline int64_t multiplier_at(int64_t i) { return bias_at(i) + 2 * kVecBytes; }
 
-// Where the s16 weight of channel i for a tap is in a unit.
+// Weights are s16.
 template <int kSize>
-inline int64_t weight_at(int64_t kh, int64_t kw, int64_t i) {
+inline void put_weight(int8_t* unit, int64_t kh, int64_t kw, int64_t i, int16_t weight) {
   const bool last = kh == kSize - 1;
   const int64_t pair = kh / 2 * kSize + (last ? (kw + 1) / 2 : kw);
   const int64_t second = last ? (kw + 1) % 2 : kh % 2;
-  return dword_at(i) + (4 + 2 * pair) * kVecBytes + 2 * second;
+  memcpy(unit + bias_at(i) + (4 + 2 * pair) * kVecBytes + 2 * second, &weight, sizeof weight);
 }
 
 // A unit's sums in flight, two vectors an output: the channels that unpack_low_s16 and

@@ -2,11 +2,12 @@
 // for every s8 activation and weight. A work item is an output row, or some channels of one.
 //
 // Pixels are read through arrays of pointers, one array an input row. A column or row outside the
-// image points to a pixel of zero_point, so the loops know no borders.
+// image points to a pixel of zero_point, so the loops know no borders. What makes the outputs of a
+// row from them comes before this header: simd/dwconv_block.h or neon/dwconv_tile.h.
 #ifndef EDGECV_KERNELS_SIMD_DWCONV_ROW_H_
 #define EDGECV_KERNELS_SIMD_DWCONV_ROW_H_
 
-#include "kernels/simd/dwconv_block.h"
+#include "kernels/conv.h"
 
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
@@ -25,36 +26,36 @@ bool is_depthwise(const ConvProblem& p) { return p.groups == p.in_c && p.groups 
 template <int kSize>
 bool row_supports(const void* problem) {
   const ConvProblem& p = as_conv(problem);
-  return is_depthwise(p) && p.kernel_h == kSize && p.kernel_w == kSize && p.in_c >= kWords &&
+  return is_depthwise(p) && p.kernel_h == kSize && p.kernel_w == kSize && p.in_c >= kUnitChannels &&
          (p.stride_w == 1 || (p.stride_w == 2 && p.dilation_w == 1));
 }
 
 template <int kSize>
 size_t row_packed_bytes(const void* problem) {
-  return static_cast<size_t>(div_up(as_conv(problem).in_c, kWords) * RowShape<kSize>::kUnitBytes);
+  return static_cast<size_t>(div_up(as_conv(problem).in_c, kUnitChannels) *
+                             RowShape<kSize>::kUnitBytes);
 }
 
-// Unit: s32 bias, f32 multipliers, two vectors each, then s16 weights where weight_at() says.
+// A unit's s32 bias, f32 multipliers and weights, where what makes the sums wants them.
 template <int kSize>
 void row_pack(const void* problem, void* packed) {
   const ConvProblem& p = as_conv(problem);
   const auto* weights = static_cast<const int8_t*>(p.weights);
   memset(packed, 0, row_packed_bytes<kSize>(problem));
   auto* unit = static_cast<int8_t*>(packed);
-  for (int64_t u = 0; u < div_up(p.in_c, kWords); ++u, unit += RowShape<kSize>::kUnitBytes) {
-    for (int64_t i = 0; i < kWords; ++i) {
+  for (int64_t u = 0; u < div_up(p.in_c, kUnitChannels); ++u, unit += RowShape<kSize>::kUnitBytes) {
+    for (int64_t i = 0; i < kUnitChannels; ++i) {
       const int64_t c = unit_channel(p, u) + i;
       const int8_t* w = weights + c * kSize * kSize;
       auto folded = static_cast<uint32_t>(static_cast<const int32_t*>(p.bias)[c]);
       for (int64_t kh = 0; kh < kSize; ++kh) {
         for (int64_t kw = 0; kw < kSize; ++kw, ++w) {
-          const int16_t word = *w;
-          memcpy(unit + weight_at<kSize>(kh, kw, i), &word, sizeof word);
+          put_weight<kSize>(unit, kh, kw, i, *w);
           folded -= static_cast<uint32_t>(*w * p.in_zero_point);
         }
       }
-      memcpy(unit + dword_at(i), &folded, sizeof folded);
-      memcpy(unit + dword_at(i) + 2 * kVecBytes, &p.multiplier[c], sizeof(float));
+      memcpy(unit + bias_at(i), &folded, sizeof folded);
+      memcpy(unit + multiplier_at(i), &p.multiplier[c], sizeof(float));
     }
   }
 }
@@ -68,7 +69,7 @@ struct RowPlan {
 
 RowPlan plan_row(const ConvProblem& p) {
   RowPlan plan;
-  plan.units = div_up(p.in_c, kWords);
+  plan.units = div_up(p.in_c, kUnitChannels);
   plan.phases = min_of(p.dilation_w, p.out_w);
   plan.phase_columns = (max_of(div_up(p.out_w, p.dilation_w), kWide) - 1) * p.stride_w + p.kernel_w;
   plan.array = plan.phases * plan.phase_columns;
@@ -79,15 +80,14 @@ RowPlan plan_row(const ConvProblem& p) {
   // Pieces begin where a vector of bytes does; the last one holds the last whole unit, since the
   // unit after it overlaps it.
   plan.item_units = round_up(div_up(plan.units, pieces), 2);
-  plan.channel_items = max_of(div_up(p.in_c / kWords, plan.item_units), 1);
+  plan.channel_items = max_of(div_up(p.in_c / kUnitChannels, plan.item_units), 1);
   return plan;
 }
 
 // The arrays of kernel_h input rows and of a row outside, a pixel of zero_point, the sums.
 size_t row_scratch_bytes(const void* problem) {
   const ConvProblem& p = as_conv(problem);
-  return static_cast<size_t>(2 * kGroupUnits * kWide * kVecBytes +
-                             plan_row(p).array * (p.kernel_h + 1) * 8 + p.in_c);
+  return static_cast<size_t>(kScratchBytes + plan_row(p).array * (p.kernel_h + 1) * 8 + p.in_c);
 }
 
 // Items: for each image, each piece of the channels, each output row.
@@ -154,7 +154,7 @@ void run_row(const ConvProblem& p, const Operands& operands, int64_t begin, int6
   pointers.problem = &p;
   pointers.array = plan.array;
   pointers.phase_columns = plan.phase_columns;
-  auto* arrays = reinterpret_cast<const int8_t**>(t.sums + 2 * kGroupUnits * kWide * kVecBytes);
+  auto* arrays = reinterpret_cast<const int8_t**>(t.sums + kScratchBytes);
   for (int64_t i = 0; i < kSize; ++i) pointers.slots[i] = arrays + i * plan.array;
   pointers.none = arrays + kSize * plan.array;
   auto* outside = reinterpret_cast<int8_t*>(pointers.none + plan.array);

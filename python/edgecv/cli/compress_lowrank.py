@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             "x".join(map(str, layer.shape)),
             layer.method or "",
             "x".join(map(str, layer.ranks)),
-            f"{layer.error:.4f}" if layer.method else "",
+            "" if layer.why else f"{layer.error:.4f}",
             "" if layer.predicted is None else f"{layer.predicted:.2f}",
             "" if layer.measured is None else f"{layer.measured:.2f}",
             layer.why or "factored",

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecv.compress.factors import Factors, candidates
+from edgecv.compress.factors import Factors, Form, forms
 from edgecv.compress.latency import STORE
 from edgecv.compress.measure import convert_for_timing, interleave
 from edgecv.compress.network import Network, attributes, set_attribute
@@ -115,17 +115,16 @@ def factorize(
         if any(fnmatchcase(entry.name, rule) for rule in keep):
             entry.why = "kept as asked"
         else:
-            choice = _choose(net, node, weights, energy, snap, methods, entry)
-            if choice is not None:
-                made = _factored(net, node, choice)
-                slow = not always and measure and not _measure(net, node, made, entry, threads)
-                if slow:
-                    entry.why = f"dense is faster: {entry.measured:.2f} of its time with factors"
-                elif not always and entry.predicted is not None and entry.predicted >= 1:
-                    entry.why = f"dense is faster: {entry.predicted:.2f} of its time predicted"
-                else:
+            form = _choose(net, node, weights, energy, snap, methods, entry)
+            if form is not None and (always or measure or _faster(entry)):
+                factors = form.compute(np.asarray(weights))
+                entry.error = factors.error
+                made = _factored(net, node, factors)
+                if always or not measure or _measure(net, node, made, entry, threads):
                     parts = made
-                    entry.macs_after = _macs(net, node, choice, pixels)
+                    entry.macs_after = _macs(net, node, form)
+                else:
+                    entry.why = f"dense is faster: factors take {entry.measured:.2f} of its time"
         nodes += parts
     if not report.layers:
         raise Error("the model has no layer with constant float weights")
@@ -158,46 +157,55 @@ def _layer(net: Network, node: Any) -> Optional[Tuple[Array, int]]:
 def _choose(
     net: Network, node: Any, weights: Array, energy: float, snap: int,
     methods: Sequence[str], entry: FactorReport,
-) -> Optional[Factors]:  # fmt: skip
+) -> Optional[Form]:  # fmt: skip
     """The form predicted fastest, None when every rank is the full one."""
-    found = candidates(weights, energy, snap, methods)
+    found = forms(weights, energy, snap, methods)
     if not found:
         entry.why = "the rank for this energy is the full one"
         return None
-    dense = _time(net, node, None)
-    best = min(found, key=lambda factors: _time(net, node, factors))
-    entry.method, entry.ranks, entry.error = best.method, best.ranks, best.error
-    entry.predicted = _time(net, node, best) / dense
-    return best
+    times = [_time(_positions(net, node, form), form.shapes) for form in found]
+    best = int(np.argmin(times))
+    entry.method, entry.ranks = found[best].method, found[best].ranks
+    pixels = entry.macs_before // int(weights.size)
+    entry.predicted = times[best] / _time([pixels], [weights.shape])
+    return found[best]
 
 
-def _positions(net: Network, node: Any, factors: Factors) -> List[int]:
+def _faster(entry: FactorReport) -> bool:
+    """Whether the factors are predicted faster; if not, says so."""
+    assert entry.predicted is not None
+    if entry.predicted < 1:
+        return True
+    entry.why = f"dense is faster: factors would take {entry.predicted:.2f} of its time"
+    return False
+
+
+def _positions(net: Network, node: Any, form: Form) -> List[int]:
     """At how many positions each factor is applied."""
     shape, before = net.known(node.output[0]), net.known(node.input[0])
     if node.op_type != "Conv":
-        return [int(np.prod(shape[:-1], dtype=np.int64))] * len(factors.weights)
+        return [int(np.prod(shape[:-1], dtype=np.int64))] * len(form.shapes)
     whole = shape[0] * int(np.prod(shape[2:], dtype=np.int64))
-    if factors.method == "spatial":
+    if form.method == "spatial":
         return [shape[0] * shape[2] * before[3], whole]
-    if factors.method == "tucker-2":
+    if form.method == "tucker-2":
         return [shape[0] * int(np.prod(before[2:], dtype=np.int64)), whole, whole]
     return [whole, whole]
 
 
-def _macs(net: Network, node: Any, factors: Factors, pixels: int) -> int:
-    positions = _positions(net, node, factors)
-    return sum(count * int(w.size) for count, w in zip(positions, factors.weights))
+def _macs(net: Network, node: Any, form: Form) -> int:
+    positions = _positions(net, node, form)
+    return sum(count * int(np.prod(shape)) for count, shape in zip(positions, form.shapes))
 
 
-def _time(net: Network, node: Any, factors: Optional[Factors]) -> float:
+def _time(positions: Sequence[int], shapes: Sequence[Tuple[int, ...]]) -> float:
     """Predicted time in arbitrary units: outputs times (depth + STORE)."""
-    if factors is None:
-        layer = _layer(net, node)
-        assert layer is not None
-        weights, positions = [layer[0]], [layer[1]]
-    else:
-        weights, positions = factors.weights, _positions(net, node, factors)
-    return float(sum(count * (w.size + w.shape[0] * STORE) for w, count in zip(weights, positions)))
+    return float(
+        sum(
+            count * (int(np.prod(shape)) + shape[0] * STORE)
+            for count, shape in zip(positions, shapes)
+        )
+    )
 
 
 def _factored(net: Network, node: Any, factors: Factors) -> List[Any]:

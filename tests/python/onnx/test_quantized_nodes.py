@@ -500,3 +500,34 @@ def test_least_weight_is_cut_where_that_is_little() -> None:
         x = net.input()
         apart = np.abs(run(result.graph, x) - oracle(model, x)) / step
         assert apart.max() < 1.01
+
+
+@pytest.mark.parametrize("kind", ["equal", "dead", "unequal"])
+def test_scales_of_channels(kind: str) -> None:
+    """Activations with a scale a channel before a depthwise layer, as NNCF writes them: the layers
+    around take the scales into theirs.
+    """
+    net = Net((1, 4, 9, 9))
+    x = net.quantize("x", 0.03, 128)
+    w = net.weights(net.integers(8, 4, 1, 1).astype(np.int8), net.rng.uniform(0.002, 0.01, 8))
+    y = net.op("Conv", x, w)
+    if kind != "unequal":
+        y = net.op("Clip", y, net.scale(0.0), net.scale(6.0))
+    zero = np.zeros(8, np.uint8)
+    if kind != "equal":
+        zero[3] = 128
+    scale = np.array([0.02, 0.005, 0.01, 1e-5, 0.0235, 0.02, 0.01, 0.02], np.float32)
+    parameters = [net.scale(scale), net.const(zero)]
+    q = net.op("QuantizeLinear", y, *parameters, axis=1)
+    y = net.op("DequantizeLinear", q, *parameters, axis=1)
+    w = net.weights(net.integers(8, 1, 3, 3).astype(np.int8), net.rng.uniform(0.002, 0.01, 8))
+    y = net.quantize(net.op("Conv", y, w, group=8, pads=[1, 1, 1, 1]), 0.05, 128)
+    # onnxruntime's 8-bit kernels have no such form.
+    result = check(net, y, 0.05, exact=False, level=LEVEL.ORT_DISABLE_ALL)
+    kinds = [(n.op, result.graph.values[n.outputs[0]].dtype) for n in result.graph.nodes]
+    if kind == "unequal":
+        assert ("Conv2d", "f32") in kinds
+        assert "unequal zero points; its values stay f32" in result.remarks[0]
+    else:
+        assert kinds == [("Conv2d", "s8")] * 2
+        assert len(result.remarks) == (kind == "dead")

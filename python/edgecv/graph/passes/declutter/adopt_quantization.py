@@ -13,6 +13,9 @@ Cases:
    the scales of weights by the node that reads them, those of other constants by name.
 4. Integer graph inputs and outputs become f32; the API rounds.
 5. QuantizeLinear to 16 bits goes: its values stay f32.
+6. QuantizeLinear of an activation with a scale a channel (before depthwise layers) becomes a
+   FakeQuant of one scale between two BatchNormalization, which divide and multiply by what the
+   scales differ in, and which the layers before and behind take into their weights.
 
 Raises UnsupportedModelError for parameters that mean nothing, naming node and tensor.
 """
@@ -26,6 +29,7 @@ from numpy.typing import NDArray
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Given, GivenWeights, Graph, Node, Value
+from edgecv.graph.passes.declutter.channel_scales import per_channel, unclamped
 from edgecv.graph.passes.rewrite import (
     UNKNOWN_SHAPE,
     Result,
@@ -69,6 +73,8 @@ class _Adopter:
         self._graph = graph
         self._codes: Dict[str, Optional[Given]] = {}  # of what was integers; None: 16 bits
         self._kinds: Dict[str, str] = {}  # the integer types they had
+        self._channels: Dict[Tuple[str, Tuple[float, ...]], str] = {}
+        self._of_channels: Dict[str, Tuple[Array, Array, str]] = {}  # scales, zeros, real values
         self._fake: Dict[Tuple[str, Given], str] = {}
         self._weights: Dict[str, Tuple[Array, Array]] = {}  # constant -> scales, magnitudes
         self._nodes: List[Node] = []
@@ -216,6 +222,10 @@ class _Adopter:
             self._same(y, x)
             self._codes[x] = None
             return
+        scale, zero = self._parameters(node, dtype)
+        if scale.size > 1:
+            self._quantize_channels(node, dtype, scale, zero)
+            return
         code = self._code(node, x, dtype)
         known = self._codes.get(x) or self._fake.get((x, code))
         if isinstance(known, str):
@@ -224,6 +234,51 @@ class _Adopter:
             self._same(y, x)
         else:
             self._emit_fake(node.name, x, y, code)
+
+    def _quantize_channels(self, node: Node, dtype: str, scale: Array, zero: Array) -> None:
+        graph = self._graph
+        x, y = node.inputs[0], node.outputs[0]
+        shape, name = graph.values[x].shape, input_name(node, 1)
+        axis = normal_axis(int(node.attrs.get("axis", 1)), len(shape))
+        if axis != 1 or scale.shape != shape[1:2]:
+            self._fail(node, name, "gives an activation scales that are not of its channels")
+        known = self._channels.get((x, tuple(scale)))
+        if known is not None:
+            self._same(y, known)
+            return
+        low, high, shift = _CODES[dtype]
+        first = int(zero.min())
+        unequal = int((zero != first).sum())
+        source, least = unclamped(
+            graph, x, scale * (low - first), scale * (high - first), self._nodes
+        )
+        if unequal and (first != low or least < 0):
+            graph.remarks.append(f"{x}: its channels have unequal zero points; its values stay f32")
+            self._same(y, x)
+            self._codes[x] = None
+            return
+        if unequal:
+            graph.remarks.append(
+                f"{x}: {unequal} channels of another zero point use the upper part of their steps "
+                "alone; they keep these steps, but are cut at a higher end"
+            )
+        whole = float(np.float32(scale.max()))
+        code = Given(whole, first - shift, low - shift, high - shift)
+        scaled = graph.add(Value(graph.fresh(f"{y}.scaled"), shape)).name
+        self._nodes.append(per_channel(graph, f"{node.name}.divide", source, scaled, whole / scale))
+        self._emit_fake(node.name, scaled, y, code)
+        real = graph.add(Value(graph.fresh(f"{y}.real"), shape)).name
+        self._nodes.append(per_channel(graph, f"{node.name}.multiply", y, real, scale / whole))
+        self._channels[x, tuple(scale)] = y
+        self._of_channels[y] = (scale, zero, real)
+
+    def _dequantize_channels(self, node: Node) -> None:
+        x, y = node.inputs[0], node.outputs[0]
+        scale, zero, real = self._of_channels[x]
+        other, other_zero = self._parameters(node, self._kinds[x])
+        if not (np.array_equal(scale, other) and np.array_equal(zero, other_zero)):
+            self._fail(node, x, "was quantized with another scale or zero point")
+        self._same(y, real)
 
     def _emit_fake(self, name: str, x: str, y: str, code: Given) -> None:
         graph = self._graph
@@ -242,6 +297,9 @@ class _Adopter:
         value = graph.values[x]
         if value.data is not None:
             self._constant(node, value)
+            return
+        if x in self._of_channels:
+            self._dequantize_channels(node)
             return
         if x in self._codes:
             code = self._codes[x]
@@ -279,6 +337,8 @@ class _Adopter:
             self._note_weights(node)
             self._nodes.append(node)
             return
+        if any(name in self._of_channels for name in node.inputs):
+            self._fail(node, node.inputs[0], "is integers of several scales")
         code = self._codes.get(node.inputs[0])
         if node.op in ("Clip", "Max", "Min", "Relu") and code is not None:
             self._clip(node, code)

@@ -10,10 +10,11 @@ include(CMakePackageConfigHelpers)
 
 get_target_property(EDGECV_ISA_OBJECTS edgecv_core SOURCES)
 list(FILTER EDGECV_ISA_OBJECTS INCLUDE REGEX "TARGET_OBJECTS")
+set(EDGECV_OBJECTS $<TARGET_OBJECTS:edgecv_core> ${EDGECV_ISA_OBJECTS})
 
-# edgecv_add_library(<target> <type> <export name>)
+# edgecv_add_library(<target> <type> <export name> <object>...)
 function(edgecv_add_library target type export_name)
-  add_library(${target} ${type} $<TARGET_OBJECTS:edgecv_core> ${EDGECV_ISA_OBJECTS})
+  add_library(${target} ${type} ${ARGN})
   target_link_libraries(${target} PUBLIC Threads::Threads)
   target_include_directories(${target} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cpp/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
@@ -24,11 +25,12 @@ function(edgecv_add_library target type export_name)
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endfunction()
 
-edgecv_add_library(edgecv_static STATIC edgecv)
+edgecv_combine(EDGECV_ONE_OBJECT ${EDGECV_OBJECTS})
+edgecv_add_library(edgecv_static STATIC edgecv ${EDGECV_ONE_OBJECT})
 target_link_libraries(edgecv_static PUBLIC m)
 # Instrumented code needs the sanitizer's run time, which only executables bring: no shared library then.
 if(NOT EDGECV_SANITIZE)
-  edgecv_add_library(edgecv_shared SHARED shared)
+  edgecv_add_library(edgecv_shared SHARED shared ${EDGECV_OBJECTS})
   target_link_libraries(edgecv_shared PRIVATE m)
   # Before 1.0 a minor version may change the interface.
   set_target_properties(edgecv_shared PROPERTIES

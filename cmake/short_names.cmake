@@ -1,0 +1,21 @@
+# cmake -DOBJECT=.. -DNM=.. -DOBJCOPY=.. -P short_names.cmake: gives the local symbols of an object names of few letters.
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${ARGN} failed")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+run(${NM} --format=posix "${OBJECT}")
+string(REGEX MATCHALL "[^ \n]+ [tdrb] " names "${output}")
+list(REMOVE_DUPLICATES names) # the compiler's own labels are those of many objects
+set(renames "")
+set(number 0)
+foreach(name IN LISTS names)
+  string(REGEX REPLACE " .*" "" name "${name}")
+  string(APPEND renames "${name} .${number}\n")
+  math(EXPR number "${number} + 1")
+endforeach()
+file(WRITE "${OBJECT}.names" "${renames}")
+run(${OBJCOPY} "--redefine-syms=${OBJECT}.names" "${OBJECT}")

@@ -1,4 +1,5 @@
-// Runs a model under the plugin (plugin.c) and prints what one inference takes, as lines of
+// Runs a model under the plugin (plugin.c) and prints what one inference takes, as lines of words
+// between tabs:
 //   total INSTRUCTIONS ACCESSES L1_MISSES L2_MISSES MACS ISA
 //   step INSTRUCTIONS MACS KERNEL OP NODE SHAPES
 //
@@ -38,7 +39,8 @@ static void print_shape(const edgecv_model* model, uint32_t tensor) {
   edgecv_tensor_info info;
   info.size = sizeof(info);
   if (edgecv_model_tensor(model, tensor, &info, NULL) != EDGECV_STATUS_OK) return;
-  for (int i = 0; i < info.rank; ++i) printf(i == 0 ? " %d" : "x%d", info.dims[i]);
+  for (int i = 0; i < info.rank; ++i) printf(i == 0 ? "%d" : "x%d", info.dims[i]);
+  printf(" ");
 }
 
 static void print_step(const edgecv_model* model, uint32_t index, uint64_t count) {
@@ -49,14 +51,14 @@ static void print_step(const edgecv_model* model, uint32_t index, uint64_t count
   edgecv_op_info op;
   op.size = sizeof(op);
   check(edgecv_model_op(model, step.op, &op, &error), &error);
-  printf("step %llu %llu %s %s %s", (unsigned long long)count, (unsigned long long)step.macs,
+  printf("step\t%llu\t%llu\t%s\t%s\t%s\t", (unsigned long long)count, (unsigned long long)step.macs,
          step.kernel, op.code, op.name[0] != '\0' ? op.name : "-");
   uint32_t input;
   for (uint32_t i = 0; i < 2 && i < op.input_count; ++i) {
     if (edgecv_model_op_input(model, step.op, i, &input, NULL) == EDGECV_STATUS_OK)
       print_shape(model, input);
   }
-  printf(" ->");
+  printf("-> ");
   print_shape(model, op.output);
   printf("\n");
 }
@@ -96,7 +98,7 @@ int main(int argc, char** argv) {
     const struct counters after = now();
     if (run != 1) continue;
     syscall(EDGECV_COUNTERS, EDGECV_BLOCKS_END);
-    printf("total %llu %llu %llu %llu %llu %s\n",
+    printf("total\t%llu\t%llu\t%llu\t%llu\t%llu\t%s\n",
            (unsigned long long)(after.instructions - before.instructions),
            (unsigned long long)(after.accesses - before.accesses),
            (unsigned long long)(after.l1_misses - before.l1_misses),

@@ -117,11 +117,10 @@ def parse(text: str) -> Count:
     total: list[str] = []
     steps = []
     for line in text.splitlines():
-        kind, rest = line.split(" ", 1)
+        kind, *words = line.split("\t")
         if kind == "total":
-            total = rest.split()
+            total = words
         elif kind == "step":
-            words = rest.split(" ", 5)
             steps.append(Step(int(words[0]), int(words[1]), *words[2:6]))
     figures = [int(word) for word in total[:5]]
     return Count(figures[0], figures[1], figures[2], figures[3], figures[4], total[5], tuple(steps))

@@ -3,7 +3,8 @@
  * Nothing here prints, aborts or throws. Functions that can fail return a status and fill `*error`
  * (may be NULL) with one line of text. Every pointer into a model or session stays valid until that
  * object is destroyed. Structs beginning with `size` grow at their end only: set it to sizeof(the
- * struct).
+ * struct). What a library does not know yet of a struct that it fills becomes 0; of a struct that
+ * it reads, it has to be 0.
  *
  * Threads: a model may be used from any number of threads; a session from one at a time. Work of
  * one run is shared among the threads of one pool of the process; results do not depend on their
@@ -134,11 +135,14 @@ typedef struct edgecv_load_options {
   edgecv_allocator allocator; /* allocate == NULL: the C library */
   edgecv_log_function log;    /* NULL: silent */
   void* log_context;
+  int32_t read_file; /* edgecv_model_load, edgecv_model_load_fd: 1: read the file into memory
+                        instead of mapping it: whatever is done to it later does no harm */
+  int32_t reserved;  /* 0 */
 } edgecv_load_options;
 
 /* `options` may be NULL: all defaults. `*model` is set only on EDGECV_STATUS_OK.
  * The file is mapped, not copied: replace it by rename while a model is loaded, never write into it
- * or truncate it (the process would die of SIGBUS). Load from memory where that cannot be kept. */
+ * or truncate it (the process would die of SIGBUS). Set `read_file` where that cannot be kept. */
 EDGECV_API edgecv_status edgecv_model_load(const char* path, const edgecv_load_options* options,
                                            edgecv_model** model, edgecv_error* error);
 /* A file is read from its start, a pipe from where it is; the descriptor stays open and belongs to

@@ -58,20 +58,42 @@ inline Status no_such(const char* what, uint32_t index, size_t count, Error* err
               count);
 }
 
-// The pre-processing and the frame that a caller described, judged.
+// What a caller described, judged.
 Status read_preprocess(const edgecv_preprocess* given, vision::PreprocessSpec* spec, Error* error);
+Status read_image(const edgecv_image* given, vision::ImageView* image, Error* error);
 Status read_frame(const edgecv_frame* given, vision::Frame* frame, Error* error);
 
-// Copies as much of `full` as the caller's struct has room for.
+// More than any struct of the API will ever have: a larger `size` was never set.
+constexpr size_t kMostStructBytes = 4096;
+
+// Copies as much of `full` as the caller's struct has room for; what is new to it becomes 0.
 template <typename Info>
 Status give_info(Info* info, const Info& full, Error* error) {
   if (info == nullptr) return null_argument("the struct to fill", error);
   const size_t size = info->size;
-  if (size <= sizeof(info->size)) {
+  if (size <= sizeof(info->size) || size > kMostStructBytes) {
     return fail(error, Status::kInvalidArgument, "the struct to fill says its size is %zu", size);
   }
   memcpy(static_cast<void*>(info), &full, size < sizeof(full) ? size : sizeof(full));
+  if (size > sizeof(full))
+    memset(reinterpret_cast<char*>(info) + sizeof(full), 0, size - sizeof(full));
   info->size = size;
+  return Status::kOk;
+}
+
+// Judges the size of a struct to read: at least `least` bytes, and zeros where it is larger than
+// the one known here, `known` bytes.
+inline Status check_struct(const char* what, const void* given, size_t size, size_t least,
+                           size_t known, Error* error) {
+  if (size < least || size > kMostStructBytes) {
+    return fail(error, Status::kInvalidArgument, "%s: its size is said to be %zu", what, size);
+  }
+  for (size_t i = known; i < size; ++i) {
+    if (static_cast<const char*>(given)[i] != 0) {
+      return fail(error, Status::kInvalidArgument,
+                  "%s: something is set that this version of edgecv does not know", what);
+    }
+  }
   return Status::kOk;
 }
 

@@ -10,9 +10,7 @@ namespace edgecv::capi {
 
 Status read_frame(const edgecv_frame* given, vision::Frame* frame, Error* error) {
   if (given == nullptr) return null_argument("`frame`", error);
-  if (given->size < sizeof(*given)) {
-    return fail(error, Status::kInvalidArgument, "the frame says its size is %zu", given->size);
-  }
+  EDGECV_TRY(check_struct("the frame", given, given->size, sizeof(*given), sizeof(*given), error));
   memset(static_cast<void*>(frame), 0, sizeof(*frame));
   // As bytes: a caller's enum may hold what is none of its values.
   static_assert(sizeof(given->format) == sizeof(frame->format) &&

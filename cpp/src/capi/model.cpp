@@ -8,20 +8,28 @@ using namespace edgecv::capi;  // NOLINT
 
 namespace {
 
+Status check_switch(const char* name, int32_t value, Error* error) {
+  if (value == 0 || value == 1) return Status::kOk;
+  return fail(error, Status::kInvalidArgument, "%s is %d, not 0 or 1", name, value);
+}
+
 Status load(const runtime::ModelSource& source, const edgecv_load_options* options,
             edgecv_model** model, Error* error) {
   if (model == nullptr) return null_argument("`model`", error);
   edgecv_load_options given;
   memset(&given, 0, sizeof(given));
   if (options != nullptr) {
-    if (options->size <= sizeof(options->size)) {
-      return fail(error, Status::kInvalidArgument, "the load options say their size is %zu",
-                  options->size);
-    }
+    EDGECV_TRY(check_struct("the load options", options, options->size, sizeof(options->size) + 1,
+                            sizeof(given), error));
     memcpy(&given, options, options->size < sizeof(given) ? options->size : sizeof(given));
   }
   if (given.threads < 0)
     return fail(error, Status::kInvalidArgument, "threads is %d", given.threads);
+  EDGECV_TRY(check_switch("keep_all", given.keep_all, error));
+  EDGECV_TRY(check_switch("borrow", given.borrow, error));
+  EDGECV_TRY(check_switch("read_file", given.read_file, error));
+  if (given.reserved != 0)
+    return fail(error, Status::kInvalidArgument, "reserved is %d, not 0", given.reserved);
   Allocator allocator = default_allocator();
   if (given.allocator.allocate != nullptr) {
     if (given.allocator.release == nullptr)
@@ -37,6 +45,7 @@ Status load(const runtime::ModelSource& source, const edgecv_load_options* optio
   }
   runtime::ModelSource from = source;
   from.borrow = given.borrow != 0;
+  from.read_file = given.read_file != 0;
   runtime::PlanOptions plan;
   plan.threads = given.threads;
   plan.isa = given.isa;

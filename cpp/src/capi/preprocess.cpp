@@ -10,10 +10,8 @@ namespace edgecv::capi {
 
 Status read_preprocess(const edgecv_preprocess* given, vision::PreprocessSpec* spec, Error* error) {
   if (given == nullptr) return null_argument("`preprocess`", error);
-  if (given->size < sizeof(*given)) {
-    return fail(error, Status::kInvalidArgument, "the pre-processing says its size is %zu",
-                given->size);
-  }
+  EDGECV_TRY(check_struct("the pre-processing", given, given->size, sizeof(*given), sizeof(*given),
+                          error));
   memset(static_cast<void*>(spec), 0, sizeof(*spec));
   spec->resize_mode = static_cast<vision::ResizeMode>(given->resize_mode);
   spec->interpolation = static_cast<vision::Interpolation>(given->interpolation);
@@ -27,6 +25,13 @@ Status read_preprocess(const edgecv_preprocess* given, vision::PreprocessSpec* s
   memcpy(spec->std, given->std, sizeof(spec->std));
   memcpy(spec->fill, given->fill, sizeof(spec->fill));
   return vision::check_preprocess(*spec, error);
+}
+
+Status read_image(const edgecv_image* given, vision::ImageView* image, Error* error) {
+  if (given == nullptr) return null_argument("`image`", error);
+  EDGECV_TRY(check_struct("the image", given, given->size, sizeof(*given), sizeof(*given), error));
+  *image = {given->pixels, given->width, given->height, given->stride};
+  return Status::kOk;
 }
 
 }  // namespace edgecv::capi
@@ -86,13 +91,10 @@ edgecv_status edgecv_preprocess_run(const edgecv_preprocess* preprocess, const e
                                     edgecv_pixels kind, float scale, int32_t zero_point, void* data,
                                     size_t bytes, edgecv_error* error) {
   return call(error, [&](Error* e) {
-    if (image == nullptr) return null_argument("`image`", e);
-    if (image->size < sizeof(*image)) {
-      return fail(e, Status::kInvalidArgument, "the image says its size is %zu", image->size);
-    }
+    vision::ImageView view;
+    EDGECV_TRY(read_image(image, &view, e));
     vision::PreprocessSpec spec;
     EDGECV_TRY(read_preprocess(preprocess, &spec, e));
-    const vision::ImageView view = {image->pixels, image->width, image->height, image->stride};
     const vision::PreprocessOutput output = {static_cast<vision::OutputKind>(kind), data, bytes,
                                              scale, zero_point};
     return vision::preprocess_image(spec, view, output, default_allocator(), e);

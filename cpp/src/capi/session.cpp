@@ -78,11 +78,8 @@ edgecv_status edgecv_session_set_image(edgecv_session* session, uint32_t index, 
                                        const edgecv_image* image, edgecv_error* error) {
   return call(error, [&](Error* e) {
     if (session == nullptr) return null_argument("`session`", e);
-    if (image == nullptr) return null_argument("`image`", e);
-    if (image->size < sizeof(edgecv_image)) {
-      return fail(e, Status::kInvalidArgument, "the image says its size is %zu", image->size);
-    }
-    const vision::ImageView view = {image->pixels, image->width, image->height, image->stride};
+    vision::ImageView view;
+    EDGECV_TRY(read_image(image, &view, e));
     return unwrap(session)->set_frame(index, batch, vision::frame_of(view), e);
   });
 }

@@ -35,7 +35,7 @@ void Source::drop_pages() const {
   if (owner_ == Owner::kMapping) (void)madvise(const_cast<uint8_t*>(data_), size_, MADV_DONTNEED);
 }
 
-Status Source::open_path(const char* path, uint64_t max_bytes, Error* error) {
+Status Source::open_path(const char* path, uint64_t max_bytes, Error* error, Access access) {
   release();
   if (path == nullptr || path[0] == '\0') {
     return fail(error, Status::kInvalidArgument, "the path of the model is empty");
@@ -45,22 +45,22 @@ Status Source::open_path(const char* path, uint64_t max_bytes, Error* error) {
     fd = open(path, O_RDONLY | O_CLOEXEC);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) return fail(error, Status::kIo, "cannot open %.400s: %s", path, strerror(errno));
-  const Status status = take(fd, max_bytes, path, error);
+  const Status status = take(fd, max_bytes, path, access, error);
   close(fd);
   return status;
 }
 
-Status Source::open_fd(int fd, uint64_t max_bytes, Error* error) {
+Status Source::open_fd(int fd, uint64_t max_bytes, Error* error, Access access) {
   release();
   if (fd < 0) {
     return fail(error, Status::kInvalidArgument, "%d is no file descriptor", fd);
   }
   char what[48];
   snprintf(what, sizeof(what), "file descriptor %d", fd);
-  return take(fd, max_bytes, what, error);
+  return take(fd, max_bytes, what, access, error);
 }
 
-Status Source::take(int fd, uint64_t max_bytes, const char* what, Error* error) {
+Status Source::take(int fd, uint64_t max_bytes, const char* what, Access access, Error* error) {
   struct stat info;
   if (fstat(fd, &info) != 0) {
     return fail(error, Status::kIo, "cannot read %.400s: %s", what, strerror(errno));
@@ -75,6 +75,7 @@ Status Source::take(int fd, uint64_t max_bytes, const char* what, Error* error) 
     data_ = kNoBytes;
     return Status::kOk;
   }
+  if (access == kRead) return read_regular(fd, static_cast<size_t>(size), what, error);
   void* mapping = mmap(nullptr, static_cast<size_t>(size), PROT_READ, MAP_PRIVATE, fd, 0);
   if (mapping == MAP_FAILED) {
     return fail(error, Status::kIo, "cannot map %.400s: %s", what, strerror(errno));
@@ -82,6 +83,29 @@ Status Source::take(int fd, uint64_t max_bytes, const char* what, Error* error) 
   data_ = static_cast<const uint8_t*>(mapping);
   size_ = static_cast<size_t>(size);
   owner_ = Owner::kMapping;
+  return Status::kOk;
+}
+
+// Of a file that shrinks meanwhile, what is there.
+Status Source::read_regular(int fd, size_t size, const char* what, Error* error) {
+  uint8_t* bytes =
+      static_cast<uint8_t*>(allocator_->allocate(allocator_->context, size, kAlignment));
+  if (bytes == nullptr) {
+    return fail(error, Status::kOutOfMemory, "no memory for the %zu bytes of %.400s", size, what);
+  }
+  data_ = bytes;
+  owner_ = Owner::kAllocator;
+  while (size_ < size) {
+    const ssize_t got = pread(fd, bytes + size_, size - size_, static_cast<off_t>(size_));
+    if (got == 0) break;
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      const int cause = errno;
+      release();
+      return fail(error, Status::kIo, "cannot read %.400s: %s", what, strerror(cause));
+    }
+    size_ += static_cast<size_t>(got);
+  }
   return Status::kOk;
 }
 

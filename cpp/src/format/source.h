@@ -18,13 +18,15 @@ class Source {
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
 
+  enum Access { kMap, kRead };
+
   // Each replaces what was there. Files above `max_bytes` are kLimit; what the system refuses is
-  // kIo. Regular files are mapped read-only (private); pipes and the like are read to their end
-  // into memory.
-  Status open_path(const char* path, uint64_t max_bytes, Error* error);
+  // kIo. Regular files are mapped read-only (private) or, with kRead, read; pipes and the like are
+  // read to their end into memory.
+  Status open_path(const char* path, uint64_t max_bytes, Error* error, Access access = kMap);
   // Takes no ownership: the caller may close `fd` afterwards. A regular file is taken from its
   // beginning, whatever the descriptor's offset; a pipe from where it is.
-  Status open_fd(int fd, uint64_t max_bytes, Error* error);
+  Status open_fd(int fd, uint64_t max_bytes, Error* error, Access access = kMap);
   // Copies.
   Status open_bytes(const void* bytes, size_t size, uint64_t max_bytes, Error* error);
   // Takes the bytes as they are when they are 64-byte aligned, otherwise copies. The caller keeps
@@ -43,7 +45,8 @@ class Source {
  private:
   enum class Owner { kNone, kMapping, kAllocator };
   Status read_stream(int fd, uint64_t max_bytes, const char* what, Error* error);
-  Status take(int fd, uint64_t max_bytes, const char* what, Error* error);
+  Status read_regular(int fd, size_t size, const char* what, Error* error);
+  Status take(int fd, uint64_t max_bytes, const char* what, Access access, Error* error);
 
   const Allocator* allocator_;
   const uint8_t* data_ = nullptr;

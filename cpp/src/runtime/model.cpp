@@ -34,10 +34,11 @@ Status Model::load(const ModelSource& source, const PlanOptions& options,
 
 Status Model::open(const ModelSource& source, const PlanOptions& options,
                    const format::Limits& limits, Error* error) {
+  const auto access = source.read_file ? format::Source::kRead : format::Source::kMap;
   if (source.path != nullptr) {
-    EDGECV_TRY(source_.open_path(source.path, limits.file_bytes, error));
+    EDGECV_TRY(source_.open_path(source.path, limits.file_bytes, error, access));
   } else if (source.fd >= 0) {
-    EDGECV_TRY(source_.open_fd(source.fd, limits.file_bytes, error));
+    EDGECV_TRY(source_.open_fd(source.fd, limits.file_bytes, error, access));
   } else if (source.borrow) {
     EDGECV_TRY(source_.borrow_bytes(source.bytes, source.size, limits.file_bytes, error));
   } else {

@@ -19,7 +19,8 @@ struct ModelSource {
   int fd = -1;
   const void* bytes = nullptr;
   size_t size = 0;
-  bool borrow = false;  // of bytes: keep the caller's memory when it is aligned
+  bool borrow = false;     // of bytes: keep the caller's memory when it is aligned
+  bool read_file = false;  // of a path or fd: into memory instead of mapping it
 };
 
 struct LogSink {

@@ -47,7 +47,7 @@ std::vector<uint8_t> read_file(const std::string& path) {
   return bytes;
 }
 
-enum class From { kPath, kDescriptor, kMemory };
+enum class From { kPath, kReadFile, kDescriptor, kMemory };
 
 // Everything that may allocate, one call after the other, until one fails.
 edgecv_status use(From from, const std::string& path, const std::vector<uint8_t>& bytes,
@@ -65,6 +65,8 @@ edgecv_status use(From from, const std::string& path, const std::vector<uint8_t>
   edgecv_status status = EDGECV_STATUS_OK;
   switch (from) {
     case From::kPath:
+    case From::kReadFile:
+      options.read_file = from == From::kReadFile;
       status = edgecv_model_load(path.c_str(), &options, &model, &error);
       break;
     case From::kDescriptor: {
@@ -86,6 +88,17 @@ edgecv_status use(From from, const std::string& path, const std::vector<uint8_t>
   for (size_t i = 0; i < sizeof(pixels); ++i) pixels[i] = static_cast<uint8_t>(i * 37);
   const edgecv_image image = {sizeof(image), pixels, 11, 9, 33};
   if (status == EDGECV_STATUS_OK) status = edgecv_session_set_image(session, 0, 0, &image, &error);
+  const edgecv_frame frame = [&] {
+    edgecv_frame whole;
+    std::memset(&whole, 0, sizeof(whole));
+    whole.size = sizeof(whole);
+    whole.format = EDGECV_FORMAT_NV12;
+    whole.planes[0] = whole.planes[1] = pixels;
+    whole.width = 11;
+    whole.height = 9;
+    return whole;
+  }();
+  if (status == EDGECV_STATUS_OK) status = edgecv_session_set_frame(session, 0, 0, &frame, &error);
   if (status == EDGECV_STATUS_OK) {
     const int64_t before = memory->calls;
     status = edgecv_session_run(session, &error);
@@ -111,7 +124,7 @@ TEST(every_failing_allocation_is_a_status_and_loses_nothing) {
   const std::string path = data("/golden/convnet.ecv");
   const std::vector<uint8_t> bytes = read_file(path);
   REQUIRE(!bytes.empty());
-  for (const From from : {From::kPath, From::kDescriptor, From::kMemory}) {
+  for (const From from : {From::kPath, From::kReadFile, From::kDescriptor, From::kMemory}) {
     Memory good;
     std::vector<float> expected(5);
     REQUIRE_EQ(use(from, path, bytes, &good, &expected), EDGECV_STATUS_OK);

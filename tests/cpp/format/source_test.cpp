@@ -51,6 +51,28 @@ TEST(a_path_is_mapped) {
   CHECK_EQ(source.size(), size_t{0});
 }
 
+TEST(a_path_is_read_on_request) {
+  const TempFile file("twelve bytes");
+  Source source(default_allocator());
+  Error error;
+  CHECK_EQ(source.open_path(file.path.c_str(), kNoLimit, &error, Source::kRead), Status::kOk);
+  CHECK(!source.is_mapped());
+  CHECK(aligned(source));
+  // What a mapping would show or die of.
+  CHECK_EQ(truncate(file.path.c_str(), 0), 0);
+  CHECK_EQ(text(source), "twelve bytes");
+  CHECK_EQ(source.open_path(file.path.c_str(), kNoLimit, &error, Source::kRead), Status::kOk);
+  CHECK_EQ(source.size(), size_t{0});
+  CHECK_EQ(truncate(file.path.c_str(), 12), 0);
+  CHECK_EQ(source.open_path(file.path.c_str(), 11, &error, Source::kRead), Status::kLimit);
+  const int fd = open(file.path.c_str(), O_RDONLY);
+  REQUIRE(fd >= 0);
+  CHECK_EQ(lseek(fd, 5, SEEK_SET), off_t{5});
+  CHECK_EQ(source.open_fd(fd, kNoLimit, &error, Source::kRead), Status::kOk);
+  CHECK_EQ(source.size(), size_t{12});
+  close(fd);
+}
+
 TEST(an_empty_file_has_no_bytes) {
   const TempFile file("");
   Source source(default_allocator());

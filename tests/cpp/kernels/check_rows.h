@@ -22,7 +22,7 @@ inline int scaled_count(int count) {
 
 class RowChecker {
  public:
-  explicit RowChecker(edgecv::kernels::Family family) : family_(family) {
+  explicit RowChecker(edgecv::kernels::Family family) {
     const uint32_t isa = edgecv::kernels::detect_isa_bits();
     for (size_t i = 0; i < edgecv::kernels::kernel_count(); ++i) {
       const edgecv::kernels::Kernel& kernel = edgecv::kernels::kernel_at(i);
@@ -85,7 +85,6 @@ class RowChecker {
     bool runnable;
     int64_t ran, refused;
   };
-  edgecv::kernels::Family family_;
   std::vector<Row> rows_;
   int64_t cases_ = 0;
 };

@@ -8,6 +8,8 @@ examples:
   edgecv compress prune m.onnx -o small.onnx --target-ms 2.5 --calibrate photos/ \\
       --preprocess resize=256,crop=224,mean=127,std=128
   edgecv compress lowrank m.onnx -o small.onnx --energy 0.98
+  edgecv compress share m.onnx -o shared.onnx --bits 4
+  edgecv compress look m.onnx
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from edgecv.errors import Error
 WAYS = (
     ("prune", "remove channels, with all that depends on them"),
     ("lowrank", "replace layers by two or three of lower rank, where faster"),
+    ("share", "let the weights of a layer share 16 or 256 values"),
+    ("look", "say which weights are zero, and in which pattern"),
 )
 
 

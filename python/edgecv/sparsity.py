@@ -1,0 +1,55 @@
+"""Recognises zeros in weights, and the patterns in which pruning tools leave them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Below this share zeros are what training leaves, and nothing is said of them.
+_NOTABLE = 0.25
+_OF_FOUR = 4
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """``zeros``: their share of the weights. ``pattern``: one of
+
+    - "filters": whole output channels, which pruning can remove
+    - "1x4 blocks": 4 inputs side by side are zero together
+    - "2:4": at least 2 of every 4 inputs side by side are zero
+    - "unstructured": anything else
+    """
+
+    zeros: float
+    pattern: str
+
+    def __str__(self) -> str:
+        return f"{100 * self.zeros:.0f}% zeros ({self.pattern})"
+
+
+def sparsity_of(weights: NDArray[Any]) -> Optional[Sparsity]:
+    """The pattern of weights [outputs, inputs, ...], None when they have no notable zeros."""
+    if weights.ndim < 2 or weights.size == 0:
+        return None
+    zero = np.asarray(weights) == 0
+    share = float(zero.mean())
+    if share < _NOTABLE:
+        return None
+    rows = zero.reshape(zero.shape[0], zero.shape[1], -1)
+    count = float(zero.sum())
+    empty = rows.all((1, 2))
+    if float(empty.sum()) * rows[0].size >= 0.99 * count:
+        return Sparsity(share, "filters")
+    rows = rows[~empty]
+    whole = rows.shape[1] // _OF_FOUR * _OF_FOUR
+    if whole:
+        fours = rows[:, :whole].reshape(len(rows), -1, _OF_FOUR, rows.shape[2])
+        left = float(rows.sum())
+        if float(fours.all(2).sum()) * _OF_FOUR >= 0.95 * left:
+            return Sparsity(share, "1x4 blocks")
+        if bool((fours.sum(2) >= 2).all()):
+            return Sparsity(share, "2:4")
+    return Sparsity(share, "unstructured")

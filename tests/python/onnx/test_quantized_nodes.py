@@ -527,7 +527,7 @@ def test_scales_of_channels(kind: str) -> None:
     kinds = [(n.op, result.graph.values[n.outputs[0]].dtype) for n in result.graph.nodes]
     if kind == "unequal":
         assert ("Conv2d", "f32") in kinds
-        assert "unequal zero points; its values stay f32" in result.remarks[0]
+        assert "unequal zero points; it is rounded in f32" in result.remarks[0]
     else:
         assert kinds == [("Conv2d", "s8")] * 2
         assert len(result.remarks) == (kind == "dead")

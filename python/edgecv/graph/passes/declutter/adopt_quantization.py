@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Given, GivenWeights, Graph, Node, Value
-from edgecv.graph.passes.declutter.channel_scales import per_channel, unclamped
+from edgecv.graph.passes.declutter.channel_scales import per_channel, rounded_f32, unclamped
 from edgecv.graph.passes.rewrite import (
     UNKNOWN_SHAPE,
     Result,
@@ -253,9 +253,12 @@ class _Adopter:
             graph, x, scale * (low - first), scale * (high - first), self._nodes
         )
         if unequal and (first != low or least < 0):
-            graph.remarks.append(f"{x}: its channels have unequal zero points; its values stay f32")
-            self._same(y, x)
-            self._codes[x] = None
+            graph.remarks.append(
+                f"{x}: its channels have unequal zero points; it is rounded in f32"
+            )
+            real, nodes = rounded_f32(graph, node.name, x, scale, zero, (low, high))
+            self._nodes += nodes
+            self._of_channels[y] = (scale, zero, real)
             return
         if unequal:
             graph.remarks.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from edgecv.graph.passes import pipeline
 from edgecv.graph.passes.quantize import LayerWeights, QuantizePass
 from edgecv.quant.calibration import choose_range, observe
 from edgecv.quant.data import CalibrationSet
-from edgecv.quant.layer_inputs import WEIGHTED_OPS, input_moments
+from edgecv.quant.equalize import equalize
+from edgecv.quant.layer_inputs import WEIGHTED_OPS, channel_reach, input_moments
 from edgecv.quant.moments import Moments
 from edgecv.quant.plan import ActivationPlan, Plan
 from edgecv.quant.precision import float_nodes, matching_nodes
@@ -56,6 +57,65 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
+class View:
+    """A lowered f32 graph and what calibration saw of it, gathered as far as it is asked for.
+
+    bounds: value name -> the least and the largest value seen.
+    """
+
+    def __init__(
+        self,
+        lowered: Graph,
+        data: CalibrationSet,
+        bounds: Mapping[str, Range],
+        progress: Optional[Progress],
+    ) -> None:
+        self.lowered = lowered
+        self.bounds = bounds
+        self.moments: Dict[str, Moments] = {}
+        self.scaled: Set[str] = set()
+        self._data = data
+        self._progress = progress
+        self._statistics: Dict[str, Statistics] = {}
+
+    def look(self, nodes: Sequence[Node], names: Iterable[str]) -> None:
+        """Gathers the moments of what layers read, and histograms of activations, as far as they
+        are not known; one pass over the data.
+        """
+        missing = [node for node in nodes if node.inputs[0] not in self.moments]
+        fresh = {
+            name: Statistics(*self.bounds[name])
+            for name in dict.fromkeys(names)
+            if name not in self._statistics
+        }
+        if missing or fresh:
+            found = input_moments(self.lowered, missing, self._data, self._progress, fresh)
+            self.moments.update(found)
+            self._statistics.update(fresh)
+
+    def activations(self) -> List[str]:
+        """Names of the f32 activations whose ranges are known, in order."""
+        return [
+            value.name
+            for value in self.lowered.values.values()
+            if value.dtype == "f32" and not value.is_constant and value.name in self.bounds
+        ]
+
+    def range_by(self, name: str, one: ActivationPlan, steps: float) -> Range:
+        """The range of an activation; ``look`` has seen it where that needs its histogram."""
+        if one.range is not None:
+            return one.range
+        assert one.method is not None
+        if not needs_statistics(one):
+            return self.bounds[name]
+        stats = self._statistics[name]
+        if one.method == "mse":
+            return mse(stats, steps)
+        if one.method == "percentile":
+            return percentile(stats, 99.99 if one.percent is None else one.percent)
+        return METHODS[one.method](stats)
+
+
 class CalibratedModel:
     """Quantizes one model by any number of plans; what calibration saw is gathered once.
 
@@ -77,21 +137,24 @@ class CalibratedModel:
         self._ranges: Dict[Tuple[str, float], Dict[str, Range]] = {}
         self._all: Optional[Dict[str, Statistics]] = None
         self._has_histograms = False
-        self._statistics: Dict[str, Statistics] = {}
-        self._moments: Dict[str, Moments] = {}
+        self._views: Dict[float, View] = {}
+        self._reach: Optional[Dict[str, Tuple[Any, Any]]] = None
         self.memo = memo or RoundingMemo()
 
     def quantize(self, plan: Plan) -> Quantized:
         """The int8 graph a plan makes."""
-        lowered = copy_of(self.lowered)
+        view = self.view(plan.equalize)
+        lowered = copy_of(view.lowered)
         chosen = self._float_nodes(plan)
         options = self._options(plan)
-        singles = self._single_ranges(plan)
-        ranges = dict(self.ranges("minmax" if plan.method == "auto" else plan.method, plan.percent))
-        opened: List[str] = []
+        whole = "minmax" if plan.method == "auto" else plan.method
+        ranges = dict(self.ranges(whole, plan.percent))
+        percent = plan.percent if whole == "percentile" else None
+        singles = dict.fromkeys(sorted(view.scaled), ActivationPlan(whole, percent))
         if plan.method == "auto":
             opened = [name for name in open_sums(lowered, chosen) if name in ranges]
-        asked = [name for name, one in singles.items() if needs_statistics(one)]
+            singles.update(dict.fromkeys(opened, ActivationPlan("mse")))
+        singles.update(self._single_ranges(plan, view))
         weighted = [
             node
             for node in lowered.nodes
@@ -99,19 +162,17 @@ class CalibratedModel:
             and node.name not in chosen
             and (options.lane_safe or options.group_of_node.get(node.name, NEAREST) != NEAREST)
         ]
-        self.look(weighted, [*opened, *asked])
+        view.look(weighted, [name for name, one in singles.items() if needs_statistics(one)])
         steps = 2.0**plan.activation_bits - 1
-        ranges.update((name, mse(self._statistics[name], steps)) for name in opened)
-        for name, one in singles.items():
-            ranges[name] = self._range_by(name, one, steps)
-        moments = self._moments if weighted else None
+        ranges.update((name, view.range_by(name, one, steps)) for name, one in singles.items())
+        moments = view.moments if weighted else None
         quantizer = QuantizePass(ranges, chosen, options, moments, self._progress)
         result = quantizer.run(lowered)
         kept = [node.name for node in result.nodes if node.name in chosen]
         return Quantized(result, quantizer.layers, kept)
 
     def ranges(self, method: str, percent: float = 99.99) -> Dict[str, Range]:
-        """The range of every activation by one method."""
+        """The range of every activation by one method, before equalization."""
         key = (method, percent if method == "percentile" else 0.0)
         if key not in self._ranges:
             self._ranges[key] = {
@@ -120,32 +181,28 @@ class CalibratedModel:
             }
         return self._ranges[key]
 
+    def view(self, strength: float) -> View:
+        """The lowered graph, equalized with some strength, and what is seen of it."""
+        if strength not in self._views:
+            bounds, lowered = dict(self.ranges("minmax")), self.lowered
+            scaled: Set[str] = set()
+            if strength > 0:
+                if self._reach is None:
+                    self._reach = channel_reach(self.lowered, self.data, self._progress)
+                lowered = copy_of(lowered)
+                for name, factor in equalize(lowered, self._reach, strength).items():
+                    low, high = self._reach[name]
+                    bounds[name] = float((low * factor).min()), float((high * factor).max())
+                    scaled.add(name)
+            self._views[strength] = View(lowered, self.data, bounds, self._progress)
+            self._views[strength].scaled = scaled
+        return self._views[strength]
+
     def _observed(self, histograms: bool) -> Dict[str, Statistics]:
         if self._all is None or (histograms and not self._has_histograms):
             self._all = observe(self.graph, self.data, histograms, self._progress)
             self._has_histograms = histograms
         return self._all
-
-    def look(self, nodes: List[Node], names: List[str]) -> None:
-        """Gathers the moments of what layers read, and histograms of activations, as far as they
-        are not known; one pass over the data.
-        """
-        seen = self.ranges("minmax")
-        missing = [node for node in nodes if node.inputs[0] not in self._moments]
-        fresh = {n: Statistics(*seen[n]) for n in dict.fromkeys(names) if n not in self._statistics}
-        if missing or fresh:
-            found = input_moments(self.lowered, missing, self.data, self._progress, fresh)
-            self._moments.update(found)
-            self._statistics.update(fresh)
-
-    def activations(self) -> List[str]:
-        """Names of the f32 activations whose ranges calibration knows, in order."""
-        known = self.ranges("minmax")
-        return [
-            value.name
-            for value in self.lowered.values.values()
-            if value.dtype == "f32" and not value.is_constant and value.name in known
-        ]
 
     def _float_nodes(self, plan: Plan) -> Set[str]:
         rules = list(plan.keep_float)
@@ -173,8 +230,8 @@ class CalibratedModel:
             memo=self.memo,
         )
 
-    def _single_ranges(self, plan: Plan) -> Dict[str, ActivationPlan]:
-        known = self.activations() if plan.activations else []
+    def _single_ranges(self, plan: Plan, view: View) -> Dict[str, ActivationPlan]:
+        known = view.activations() if plan.activations else []
         found: Dict[str, ActivationPlan] = {}
         for rule, one in plan.activations.items():
             named = [name for name in known if name == rule or fnmatchcase(name, rule)]
@@ -185,19 +242,6 @@ class CalibratedModel:
                 )
             found.update(dict.fromkeys(named, one))
         return found
-
-    def _range_by(self, name: str, one: ActivationPlan, steps: float) -> Range:
-        if one.range is not None:
-            return one.range
-        assert one.method is not None
-        if not needs_statistics(one):
-            return self.ranges("minmax")[name]
-        stats = self._statistics[name]
-        if one.method == "mse":
-            return mse(stats, steps)
-        if one.method == "percentile":
-            return percentile(stats, 99.99 if one.percent is None else one.percent)
-        return METHODS[one.method](stats)
 
 
 def needs_statistics(one: ActivationPlan) -> bool:

@@ -28,7 +28,9 @@ from edgecv.quant.data import CalibrationSet, Source
 from edgecv.quant.plan import LayerPlan, Plan
 from edgecv.quant.plan import load as load_plan
 from edgecv.quant.progress import Progress
+from edgecv.quant.weights import RoundingMemo
 from edgecv.report import ConversionReport, LayerReport
+from edgecv.sparsity import patterns_of
 
 log = logging.getLogger("edgecv")
 
@@ -53,6 +55,7 @@ def convert(
     golden_seeds: Sequence[int] = DEFAULT_GOLDEN_SEEDS,
     progress: Optional[Progress] = None,
     plan: Optional[Union[Plan, str, os.PathLike[str]]] = None,
+    cache: Optional[Union[str, os.PathLike[str]]] = None,
 ) -> ConversionReport:
     """Converts an ONNX model to an `.ecv` file.
 
@@ -81,6 +84,7 @@ def convert(
     progress: called as progress(what, done, total) during long work.
     plan: a plan file, as `edgecv doctor` writes it (docs/doctor.md), in place of all options from
         ``method`` to ``activation_bits``. One made for another model is refused.
+    cache: a folder that keeps rounded weights, so that the same layers are not rounded again.
 
     Raises UnsupportedModelError listing every node that cannot be converted, CalibrationError for
     unusable data, Error for an unreadable model.
@@ -97,8 +101,9 @@ def convert(
     target = _check_target(Path(out), model)
     graph = import_model(model, input_shapes=input_shapes)
     if given.fingerprint:
-        given.check_model(fingerprint(graph), _source_name(model))
+        given.check_model(fingerprint(graph), source_name(model))
     graph = pipeline.declutter(graph)
+    zeros = patterns_of(graph)
     is_imported = is_quantized(graph)
     options = replace(given, keep_float=()) if is_imported else given
     if calibration is None and (plan is not None or options != Plan()):
@@ -114,7 +119,7 @@ def convert(
         imported = quantize_imported(graph, data, given, progress)
         lowered, layers, kept = imported.graph, imported.layers, imported.kept
     elif data is not None:
-        made = CalibratedModel(graph, data, progress).quantize(given)
+        made = CalibratedModel(graph, data, progress, _memo(cache)).quantize(given)
         lowered, layers, kept = made.graph, made.layers, made.kept
     else:
         lowered = pipeline.lower(graph)
@@ -131,6 +136,9 @@ def convert(
     report = _report(model, Path(out), blob, lowered, arena, layers, kept, data, given)
     if imported is not None:
         report = of_imported(report, imported)
+    for layer in report.layers:
+        if layer.name in zeros:
+            layer.note = f"{zeros[layer.name]}: kept dense, file 0%, time 0"
     return replace(report, plan=meta.get("plan"))
 
 
@@ -149,8 +157,25 @@ def _options(
         rules = {rule: LayerPlan(weight_bits=bits) for rule, bits in uniform.items() if rule}
         uniform = uniform.get("", 8)
     keep = (keep_float,) if isinstance(keep_float, str) else tuple(keep_float)
-    plan = Plan(method, percent, weights, lane_group, uniform, activation_bits, keep, rules)
+    plan = Plan(
+        method,
+        percent,
+        weights,
+        lane_group,
+        uniform,
+        activation_bits,
+        keep_float=keep,
+        layers=rules,
+    )
     return plan.check()
+
+
+def _memo(cache: Optional[Union[str, os.PathLike[str]]]) -> Optional[RoundingMemo]:
+    if cache is None:
+        return None
+    if not Path(cache).is_dir():
+        raise Error(f"{cache}: no such folder to keep rounded weights in")
+    return RoundingMemo(Path(cache))
 
 
 def plan_name(path: Union[str, os.PathLike[str]], plan: Plan) -> str:
@@ -200,7 +225,7 @@ def _record(preprocess: Preprocess) -> Dict[str, Any]:
 def _meta(model: Any, labels: Optional[Sequence[str]]) -> Dict[str, str]:
     from edgecv import __version__
 
-    meta = {"producer": f"edgecv {__version__}", "source": _source_name(model)}
+    meta = {"producer": f"edgecv {__version__}", "source": source_name(model)}
     if labels is not None:
         if any("\n" in label for label in labels):
             raise InputError("a label holds a line break")
@@ -208,7 +233,8 @@ def _meta(model: Any, labels: Optional[Sequence[str]]) -> Dict[str, str]:
     return meta
 
 
-def _source_name(model: Any) -> str:
+def source_name(model: Any) -> str:
+    """The name of a model's file, without folders."""
     return Path(model).name if isinstance(model, (str, os.PathLike)) else "onnx"
 
 
@@ -298,7 +324,7 @@ def _report(
         )
     return ConversionReport(
         path=str(path),
-        source=_source_name(model),
+        source=source_name(model),
         source_bytes=_source_bytes(model),
         file_bytes=len(blob),
         sha256=hashlib.sha256(blob).hexdigest(),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Mapping, Optional
+from typing import Dict, Iterable, Mapping, Optional, Tuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecv.graph.ir import Graph, Node
 from edgecv.quant.data import CalibrationSet
@@ -55,3 +56,28 @@ def input_moments(
     for moments in wanted.values():
         moments.flush()
     return wanted
+
+
+def channel_reach(
+    graph: Graph, data: CalibrationSet, progress: Optional[Progress] = None
+) -> Dict[str, Tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """The least and the largest value of each channel (last axis) of every f32 activation of a
+    lowered f32 graph, by value name.
+    """
+    from edgecv.format.writer import write
+    from edgecv.model import load
+
+    found: Dict[str, Tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+    with load(write(graph, meta={}, preprocess={})) as model:
+        for done, sample in enumerate(data):
+            for name, values in model.trace(sample).items():
+                if values.dtype != np.float32 or values.ndim == 0:
+                    continue
+                flat = values.reshape(-1, values.shape[-1])
+                low, high = flat.min(axis=0).astype(float), flat.max(axis=0).astype(float)
+                if name in found:
+                    low, high = np.minimum(low, found[name][0]), np.maximum(high, found[name][1])
+                found[name] = (low, high)
+            if progress is not None:
+                progress("measure channels", done + 1, len(data))
+    return found

@@ -53,7 +53,8 @@ class Plan:
     """How a model becomes int8: the options of :func:`edgecv.convert`, and what differs from them.
 
     ``layers`` and ``activations`` are named by rules (see quant.precision.float_nodes); of several
-    that fit, what a later one says wins. ``model`` and ``fingerprint`` tell which model the plan
+    that fit, what a later one says wins. ``equalize``: how far channels of an activation are scaled
+    to ranges alike, 0 to 1 (quant.equalize). ``model`` and ``fingerprint`` tell which model a plan
     was made for; without a fingerprint it is for any.
     """
 
@@ -63,6 +64,7 @@ class Plan:
     lane_group: int = 4
     weight_bits: int = 8
     activation_bits: int = 8
+    equalize: float = 0.0
     keep_float: Tuple[str, ...] = ()
     layers: Mapping[str, LayerPlan] = field(default_factory=dict)
     activations: Mapping[str, ActivationPlan] = field(default_factory=dict)
@@ -77,6 +79,8 @@ class Plan:
         _one_of("lane_group", self.lane_group, GROUPS)
         _one_of("weight_bits", self.weight_bits, (8, 7, 6, 5, 4))
         _one_of("activation_bits", self.activation_bits, (8, 7))
+        if not 0.0 <= self.equalize <= 1.0:
+            raise Error(f"equalize is {self.equalize}: it takes 0 (not at all) to 1")
         for rule, layer in self.layers.items():
             _one_of(f"layer {rule!r}: weights", layer.weights, (None, *WEIGHTS))
             _one_of(f"layer {rule!r}: lane_group", layer.lane_group, (None, 1, *GROUPS))
@@ -134,7 +138,7 @@ class Plan:
 _TOP = ("model", "fingerprint")
 _OPTIONS: Dict[str, type] = {
     "method": str, "percent": float, "weights": str, "lane_group": int, "weight_bits": int,
-    "activation_bits": int, "keep_float": list,
+    "activation_bits": int, "equalize": float, "keep_float": list,
 }  # fmt: skip
 _LAYER: Dict[str, type] = {"weights": str, "lane_group": int, "weight_bits": int, "float": bool}
 _ACTIVATION: Dict[str, type] = {"method": str, "percent": float, "range": list}

@@ -1,0 +1,269 @@
+"""The search for a plan that costs less: one step after the other, each kept only where it pays on
+pictures that calibration did not see, and within the limit of time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+from edgecv.calibrated import needs_statistics
+from edgecv.doctor.diagnosis import Diagnosis, Tell
+from edgecv.doctor.trial import Score, Trials
+from edgecv.errors import UnsupportedModelError
+from edgecv.graph.ir import Node
+from edgecv.quant.layer_inputs import WEIGHTED_OPS
+from edgecv.quant.plan import ActivationPlan, LayerPlan, Plan
+from edgecv.quant.scales import open_sums
+
+_GAIN = 0.995  # a step has to bring the error below this share of what it was
+_FLOAT_GAIN = 0.95  # the same for a layer kept in float
+_FEWER = 1  # pictures whose label a step may lose while the error falls
+_TENSORS = 10  # activations whose methods are tried one by one
+_ISLANDS = 4  # layers that are tried in float one by one
+_SHARES = (0.15, 0.4, 1.0)  # of layers, most sensitive first, that get another lane group
+METHODS = ("auto", "minmax", "mse", "percentile", "kl")
+STRENGTHS = (0.5, 1.0)
+SINGLE = (
+    ActivationPlan("minmax"),
+    ActivationPlan("mse"),
+    ActivationPlan("percentile", 99.99),
+    ActivationPlan("percentile", 99.9),
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a plan must keep: most_ratio times the default conversion's time, and most_ms on this
+    machine. most_drop: the share of labels, in percent, that may differ from the float model's
+    (of other models: the error in percent); the search ends when it is reached.
+    """
+
+    most_ratio: float = 1.05
+    most_ms: Optional[float] = None
+    most_drop: Optional[float] = None
+
+    def allows(self, milliseconds: float, ratio: float) -> bool:
+        """Whether a plan is fast enough."""
+        return ratio <= self.most_ratio and (self.most_ms is None or milliseconds <= self.most_ms)
+
+    def reached_by(self, score: Score) -> bool:
+        """Whether a plan is as good as asked for; never when nothing is asked."""
+        return self.most_drop is not None and drop_of(score) <= self.most_drop
+
+
+def drop_of(score: Score) -> float:
+    """What limits are on: labels that differ, or else the error, in percent."""
+    if score.agree is None:
+        return 100.0 * score.error
+    return 100.0 * (score.pictures - score.agree) / score.pictures
+
+
+@dataclass
+class Row:
+    """One candidate: the step it belongs to, what it changes, its score, and whether it was kept.
+
+    why: in words, where it was not.
+    """
+
+    step: str
+    what: str
+    score: Score
+    kept: bool
+    why: str = ""
+    plan: Plan = field(default_factory=Plan)
+
+
+class Ladder:
+    """Climbs from the plan of a diagnosis; ``rows`` are all candidates, ``plan`` the best."""
+
+    def __init__(self, trials: Trials, start: Diagnosis, limits: Limits, tell: Tell) -> None:
+        self._trials = trials
+        self._start = start
+        self._limits = limits
+        self._tell = tell
+        self.plan = start.plan
+        self.score = self._timed(start.plan, start.score)
+        self.rows = [Row("start", "the plan to begin with", self.score, True, plan=start.plan)]
+
+    def climb(self) -> None:
+        """All steps in order."""
+        steps: Sequence[Tuple[str, Callable[[], None]]] = (
+            ("output heads in float", self._heads),
+            ("method of all ranges", self._methods),
+            ("equalization", self._equalize),
+            ("ranges of single tensors", self._tensors),
+            ("lane groups", self._groups),
+            ("layers in float", self._islands),
+        )
+        for done, (name, step) in enumerate(steps):
+            self._tell(f"ladder: {name}", done, len(steps))
+            if self._limits.reached_by(self.score):
+                break
+            step()
+        self._tell("ladder", len(steps), len(steps))
+
+    def _timed(self, plan: Plan, score: Score) -> Score:
+        milliseconds, ratio = self._trials.time(plan)
+        return replace(score, milliseconds=milliseconds, ratio=ratio)
+
+    def offer(self, step: str, what: str, plan: Plan, gain: float = _GAIN) -> bool:
+        """Tries a plan, and keeps it when it pays and is fast enough."""
+        if plan == self.plan:
+            return False
+        try:
+            score = self._trials.score(plan)
+        except UnsupportedModelError as cause:
+            self.rows.append(Row(step, what, self.score, False, str(cause), plan))
+            return False
+        why = self._objection(score, gain)
+        if not why:
+            score = self._timed(plan, score)
+            assert score.milliseconds is not None
+            assert score.ratio is not None
+            if not self._limits.allows(score.milliseconds, score.ratio):
+                why = f"takes {score.ratio:.3f} times the default's time"
+        self.rows.append(Row(step, what, score, not why, why, plan))
+        if not why:
+            self.plan, self.score = plan, score
+        return not why
+
+    def _objection(self, score: Score, gain: float) -> str:
+        if score.error > gain * self.score.error:
+            return "does not lower the error"
+        if (
+            score.agree is not None
+            and self.score.agree is not None
+            and score.agree < self.score.agree - _FEWER
+        ):
+            return "loses labels"
+        return ""
+
+    # -- the steps
+
+    def _heads(self) -> None:
+        heads = [f.where for f in self._start.findings if f.kind == "output head"]
+        if not heads:
+            return
+        before = self._layers_before(heads)
+        for names in (heads, [*heads, *(name for name in before if name not in heads)]):
+            layers = {**self.plan.layers, **dict.fromkeys(names, LayerPlan(is_float=True))}
+            what = ", ".join(names)
+            self.offer("output heads in float", what, replace(self.plan, layers=layers))
+
+    def _layers_before(self, names: Sequence[str]) -> List[str]:
+        """What computes the inputs of nodes without weights, back to the first layer with some."""
+        lowered = self._trials.model.lowered
+        producers, found = lowered.producers(), []
+        pending = [node for node in lowered.nodes if node.name in names]
+        while pending:
+            node = pending.pop()
+            if node.op not in WEIGHTED_OPS:
+                pending += [producers[name] for name in node.inputs if name in producers]
+            if node.name not in found:
+                found.append(node.name)
+        return found
+
+    def _methods(self) -> None:
+        best, base = self.plan, self.plan
+        for method in METHODS:
+            plan = replace(base, method=method, percent=Plan.percent)
+            self.offer("method of all ranges", method, plan)
+        if self.plan is not best and self.plan.activations:
+            # What was said of single tensors may have been for the old method.
+            plan = replace(self.plan, activations={})
+            self.offer("method of all ranges", f"{self.plan.method} for every tensor", plan)
+
+    def _equalize(self) -> None:
+        for strength in STRENGTHS:
+            self.offer(
+                "equalization", f"strength {strength}", replace(self.plan, equalize=strength)
+            )
+        if self.plan.equalize > 0:
+            for method in ("auto", "mse"):
+                what = f"strength {self.plan.equalize}, {method}"
+                self.offer("equalization", what, replace(self.plan, method=method))
+
+    def _tensors(self) -> None:
+        for done, name in enumerate(self._by_noise()[:_TENSORS]):
+            self._tell("ranges of single tensors", done, _TENSORS)
+            base = self.plan
+            for one in SINGLE:
+                plan = replace(base, activations={**base.activations, name: one})
+                if self._changes(name, one):
+                    percent = "" if one.percent is None else f" {one.percent:g}"
+                    self.offer("ranges of single tensors", f"{name}: {one.method}{percent}", plan)
+
+    def _by_noise(self) -> List[str]:
+        """Activations that int8 layers write, the most sensitive first."""
+        lowered = self._trials.model.lowered
+        alone = {layer.name: layer.alone or 0.0 for layer in self._start.layers}
+        known = set(self._trials.model.view(self.plan.equalize).activations())
+        nodes = [n for n in lowered.nodes if n.outputs[0] in known and alone.get(n.name, 0.0) > 0]
+        return [n.outputs[0] for n in sorted(nodes, key=lambda n: -alone[n.name])]
+
+    def _changes(self, name: str, one: ActivationPlan) -> bool:
+        """Whether a method gives the activation another range than it has."""
+        model = self._trials.model.view(self.plan.equalize)
+        if needs_statistics(one):
+            model.look([], [name])
+        low, high = model.range_by(name, one, 255.0)
+        now = self.plan.activations.get(name)
+        if now is None:
+            is_open = name in open_sums(model.lowered, set())
+            method = self.plan.method
+            if method == "auto":
+                method = "mse" if is_open else "minmax"
+            now = ActivationPlan(method, self.plan.percent if method == "percentile" else None)
+            if needs_statistics(now):
+                model.look([], [name])
+        old_low, old_high = model.range_by(name, now, 255.0)
+        return abs((high - low) - (old_high - old_low)) > 0.01 * (old_high - old_low)
+
+    def _groups(self) -> None:
+        """Lane groups of the most sensitive layers: smaller ones are more precise, and slower."""
+        nodes = self._weighted()
+        alone = {layer.name: layer.alone or 0.0 for layer in self._start.layers}
+        nodes.sort(key=lambda n: -alone.get(n.name, 0.0))
+        for group in (2, 1):
+            for share in _SHARES:
+                some = nodes[: max(1, round(share * len(nodes)))]
+                layers: Dict[str, LayerPlan] = dict(self.plan.layers)
+                for node in some:
+                    old = layers.get(node.name, LayerPlan())
+                    layers[node.name] = replace(old, lane_group=group)
+                what = f"{len(some)} of {len(nodes)} layers: {'no bound' if group == 1 else group}"
+                if not self.offer("lane groups", what, replace(self.plan, layers=layers)):
+                    why = self.rows[-1].why
+                    if why.startswith("takes"):
+                        break
+
+    def _weighted(self) -> List[Node]:
+        lowered = self._trials.model.lowered
+        return [
+            node
+            for node in lowered.nodes
+            if node.op in WEIGHTED_OPS
+            and lowered.values[node.inputs[1]].shape[-1] > 1
+            and not self.plan.layers.get(node.name, LayerPlan()).is_float
+        ]
+
+    def _islands(self) -> None:
+        tried = [layer for layer in self._start.layers if layer.without is not None]
+        tried.sort(key=lambda layer: layer.without or 0.0)
+        for layer in tried[:_ISLANDS]:
+            if not self.plan.layers.get(layer.name, LayerPlan()).is_float:
+                layers = {**self.plan.layers, layer.name: LayerPlan(is_float=True)}
+                plan = replace(self.plan, layers=layers)
+                self.offer("layers in float", layer.name, plan, _FLOAT_GAIN)
+
+
+def pareto(rows: Sequence[Row]) -> List[Row]:
+    """The candidates that were timed and that none beats in both time and error, fastest first."""
+    timed = [row for row in rows if row.score.ratio is not None]
+    timed.sort(key=lambda row: (row.score.ratio or 0.0, row.score.error))
+    front: List[Row] = []
+    for row in timed:
+        if not front or row.score.error < front[-1].score.error:
+            front.append(row)
+    return front

@@ -1,0 +1,260 @@
+"""The doctor: what it sees, what it changes, what it keeps, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from graph.onnx_models import Builder
+
+import edgecv
+from edgecv.calibrated import copy_of
+from edgecv.cli.main import main
+from edgecv.doctor.doctor import Doctor
+from edgecv.doctor.ladder import Limits, pareto
+from edgecv.doctor.trial import split
+from edgecv.errors import CalibrationError, Error
+from edgecv.format.writer import write
+from edgecv.graph.passes import pipeline
+from edgecv.onnx.importer import import_model
+from edgecv.quant.data import CalibrationSet
+from edgecv.quant.equalize import equalize, links
+from edgecv.quant.layer_inputs import channel_reach
+from edgecv.quant.plan import ActivationPlan, LayerPlan, Plan, load
+
+CHANNELS = 16
+
+
+@pytest.fixture(autouse=True)
+def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgecv.doctor.trial._SECONDS", 0.02)
+
+
+def net(outlier: float = 1.0, branch: float = 1.0) -> onnx.ModelProto:
+    """A classifier with a linear bottleneck, one channel of which may be large, and a residual sum
+    one operand of which may be small.
+    """
+    b = Builder(seed=6)
+    x = b.op("Relu", b.op("Conv", b.input(1, 3, 10, 10), b.weights(CHANNELS, 3, 3, 3)))
+    w = np.random.default_rng(1).normal(0, 0.25, (CHANNELS, CHANNELS, 1, 1)).astype(np.float32)
+    w[5] *= outlier
+    y = b.op("Conv", x, b.const(w))
+    back = np.random.default_rng(2).normal(0, 0.25, (CHANNELS, CHANNELS, 1, 1)).astype(np.float32)
+    back[:, 5] /= outlier
+    z = b.op("Relu", b.op("Conv", y, b.const(back)))
+    small = np.random.default_rng(3).normal(0, 0.25, (CHANNELS, CHANNELS, 1, 1)) * branch
+    z = b.op("Add", z, b.op("Conv", z, b.const(small.astype(np.float32))))
+    flat = b.op("Flatten", b.op("GlobalAveragePool", b.op("Relu", z)))
+    return b.model(b.op("Gemm", flat, b.weights(10, CHANNELS), b.weights(10), transB=1))
+
+
+def pictures(count: int = 12, seed: int = 0) -> np.ndarray:
+    """Noise around a colour: plain grounds occur in them as well."""
+    random = np.random.default_rng(seed)
+    colour = random.uniform(-2, 2, (count, 3, 1, 1))
+    return (colour + 0.5 * random.normal(size=(count, 3, 10, 10))).astype(np.float32)
+
+
+def doctor_of(model: onnx.ModelProto, start: Plan | None = None, **options: Any) -> Doctor:
+    return Doctor(model, pictures(), start=start or Plan(), **options)
+
+
+def kinds(doctor: Doctor) -> dict[str, Any]:
+    return {f.kind: f for f in doctor.examine(False, Limits()).diagnosis.findings}
+
+
+def test_samples_alike_stay_on_one_side() -> None:
+    base = pictures(6)
+    samples = [{"x": one[None] * scale} for one in base for scale in (1.0, 1.01, 0.99)]
+    fit, check = split(samples)
+    assert {i // 3 for i in fit}.isdisjoint(i // 3 for i in check)
+    assert len(check) == len({i // 3 for i in check}) == 3
+    with pytest.raises(CalibrationError, match="all alike"):
+        split(samples[:3])
+
+
+def test_outlier_is_named_and_equalized() -> None:
+    doctor = doctor_of(net(outlier=200.0))
+    found = {f.kind: f for f in doctor.examine(False, Limits()).diagnosis.findings}
+    assert "channel 5 reaches" in found["range outlier"].text
+    report = doctor.examine(True, Limits(most_ratio=100.0))
+    before, after = report.proofs[0].score, report.proofs[-1].score
+    assert after.error < 0.5 * before.error
+    assert report.plan.equalize > 0
+    assert any(row.kept and row.step == "equalization" for row in report.rows)
+    assert "range outlier" not in kinds(doctor_of(net()))
+
+
+def test_cut_ranges_are_named_and_repaired() -> None:
+    start = Plan("percentile", 80.0)
+    doctor = doctor_of(net(), start)
+    report = doctor.examine(True, Limits(most_ratio=100.0))
+    assert report.diagnosis.findings[0].kind == "range too narrow"
+    assert "lie outside of" in report.diagnosis.findings[0].text
+    names = [proof.name for proof in report.proofs]
+    assert names == ["default conversion", "before", "after"]
+    default, before, after = (proof.score.error for proof in report.proofs)
+    assert before > 2 * default
+    assert after < 1.05 * default
+    assert report.plan.method != "percentile" or report.plan.percent > 99
+
+
+def test_small_branch_and_coarse_weights_are_named() -> None:
+    found = kinds(doctor_of(net(branch=0.01)))
+    assert "of the 255 steps of the sum" in found["residual scale mismatch"].text
+    assert "residual scale mismatch" not in kinds(doctor_of(net()))
+    found = kinds(doctor_of(net(), Plan(weight_bits=4)))
+    assert found["coarse weights"].figure < 22.0
+
+
+def test_head_that_must_not_be_int8_is_kept_in_float() -> None:
+    b = Builder(seed=2)
+    x = b.op("Relu", b.op("Conv", b.input(1, 3, 10, 10), b.weights(8, 3, 3, 3)))
+    w = np.random.default_rng(1).normal(0, 1, (8, 8, 1, 1)).astype(np.float32)
+    w[0] *= 3000.0  # one output drowns the others: 8 bits cannot hold both
+    model = b.model(b.op("Sigmoid", b.op("Conv", x, b.const(w))))
+    doctor = doctor_of(model)
+    report = doctor.examine(True, Limits(most_ratio=100.0))
+    found = {f.kind: f for f in report.diagnosis.findings}
+    assert "must not be int8" in found["output head"].text
+    assert any(layer.is_float for layer in report.plan.layers.values())
+    assert report.proofs[-1].score.error < 0.7 * report.proofs[0].score.error
+
+
+def test_steps_are_kept_only_where_they_pay_in_time() -> None:
+    report = doctor_of(net(outlier=200.0)).examine(True, Limits(most_ratio=1e-6))
+    moved = [row for row in report.rows[1:] if row.kept]
+    # Nothing that changes weights is fast enough; ranges alone change no time, and count as 1.
+    assert not moved
+    assert any(row.why.startswith("takes") for row in report.rows)
+
+
+def test_the_front_of_time_and_error() -> None:
+    report = doctor_of(net(outlier=50.0)).examine(True, Limits(most_ratio=100.0))
+    front = pareto(report.rows)
+    errors = [row.score.error for row in front]
+    assert errors == sorted(errors, reverse=True)
+    assert min(r.score.error for r in report.rows if r.score.ratio is not None) == errors[-1]
+
+
+def test_equalizing_does_not_change_the_float_model() -> None:
+    model = net(outlier=40.0)
+    graph = pipeline.declutter(import_model(model))
+    lowered = pipeline.lower(graph)
+    data = CalibrationSet(pictures(), graph.inputs, None)
+    assert len(links(lowered)) >= 1
+    for strength in (0.5, 1.0):
+        other = copy_of(lowered)
+        scaled = equalize(other, channel_reach(lowered, data), strength)
+        assert scaled
+        with edgecv.load(write(lowered, meta={}, preprocess={})) as a, edgecv.load(
+            write(other, meta={}, preprocess={})
+        ) as b:
+            x = pictures(1, seed=9)
+            for name, want in a.run(x).items():
+                np.testing.assert_allclose(b.run(x)[name], want, rtol=1e-4, atol=1e-4)
+    reach = channel_reach(other, data)
+    name = next(iter(scaled))
+    extents = reach[name][1] - np.minimum(reach[name][0], 0)
+    assert extents.max() < 2.5 * np.median(extents)
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+    model, limits = net(outlier=20.0), Limits(most_ratio=100.0)
+
+    class StopError(Exception):
+        pass
+
+    def stop(what: str, done: int, total: int) -> None:
+        if what == "one layer in int8" and done == 3:
+            raise StopError
+
+    first = doctor_of(model, folder=tmp_path, progress=stop)
+    with pytest.raises(StopError):
+        first.examine(True, limits)
+    second = doctor_of(model, folder=tmp_path)
+    report = second.examine(True, limits)
+    assert second.trials.state.reused >= 4
+    third = doctor_of(model, folder=tmp_path)
+    again = third.examine(True, limits)
+    assert again.plan == report.plan
+    assert [row.score for row in again.rows] == [row.score for row in report.rows]
+    # Another model in the same folder takes nothing over.
+    other = doctor_of(net(outlier=21.0), folder=tmp_path)
+    assert other.trials.state._known == {}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    onnx.save(net(outlier=100.0), str(tmp_path / "m.onnx"))
+    np.save(tmp_path / "x.npy", pictures())
+    np.save(tmp_path / "y.npy", pictures(5, seed=7))
+    return {
+        name: str(tmp_path / name) for name in ("m.onnx", "x.npy", "y.npy", "m.ecv", "m.doctor")
+    }
+
+
+def test_command_line(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["doctor", files["m.onnx"], "--calibrate", files["x.npy"]]
+    options = ["--fix", "-o", files["m.ecv"], "--max-slowdown", "100", "--eval", files["y.npy"]]
+    assert main([*command, *options]) == 0
+    out = capsys.readouterr().out
+    assert "range outlier" in out
+    assert "before and after" in out
+    folder = Path(files["m.doctor"])
+    report = json.loads((folder / "report.json").read_text())
+    assert report["proof"][-1]["evaluation"]["pictures"] == 5
+    assert (folder / "report.html").read_text().count("<svg") == 1
+    assert (folder / "pareto.png").read_bytes()[:4] == b"\x89PNG"
+    plan = load(folder / "m.plan")
+    assert plan.fingerprint == report["fingerprint"]
+    made = Path(files["m.ecv"]).read_bytes()
+    with edgecv.load(made) as model:
+        assert model.meta["plan"].startswith("m.plan ")
+        assert model.verify().passed
+    # What the doctor wrote is what convert makes of the plan.
+    again = [
+        "convert", files["m.onnx"], "-o", files["m.ecv"], "--calibrate", files["x.npy"],
+        "--plan", str(folder / "m.plan"),
+    ]  # fmt: skip
+    assert main(again) == 0
+    assert Path(files["m.ecv"]).read_bytes() == made
+    capsys.readouterr()
+    assert main([*command, "--max-drop", "0", "--method", "percentile", "--percent", "51"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--plan", "missing.plan"], "cannot read the plan"),
+        (["-o", "m.ecv"], "give --fix as well"),
+        (["--labels", "l.tsv"], "of --eval"),
+        (["--percent", "99"], "of --method percentile"),
+        (["--method", "percentile", "--percent", "10"], "more than 50"),
+        (["--calibrate", "none.npy"], "no such file or folder"),
+        (["--max-slowdown", "0"], "above 0"),
+    ],
+)
+def test_bad_input_writes_nothing(
+    options: list[str], message: str, files: dict[str, str], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    assert main(["doctor", files["m.onnx"], "--calibrate", files["x.npy"], *options]) == 2
+    assert message in capsys.readouterr().err
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_plans_of_another_model_and_empty_calibration(tmp_path: Path) -> None:
+    with pytest.raises(Error, match="is another model"):
+        doctor_of(net(), Plan(fingerprint="0123"), folder=tmp_path / "state")
+    with pytest.raises(CalibrationError, match="empty"):
+        Doctor(net(), [], folder=tmp_path / "state")
+    assert not list(tmp_path.iterdir())
+    plan = Plan(layers={"x": LayerPlan(is_float=True)}, activations={"y": ActivationPlan("mse")})
+    assert plan.check() is plan

@@ -30,6 +30,7 @@ from edgecv.quant.plan import load as load_plan
 from edgecv.quant.progress import Progress
 from edgecv.quant.weights import RoundingMemo
 from edgecv.report import ConversionReport, LayerReport
+from edgecv.sparsity import patterns_of
 
 log = logging.getLogger("edgecv")
 
@@ -102,6 +103,7 @@ def convert(
     if given.fingerprint:
         given.check_model(fingerprint(graph), source_name(model))
     graph = pipeline.declutter(graph)
+    zeros = patterns_of(graph)
     is_imported = is_quantized(graph)
     options = replace(given, keep_float=()) if is_imported else given
     if calibration is None and (plan is not None or options != Plan()):
@@ -134,6 +136,9 @@ def convert(
     report = _report(model, Path(out), blob, lowered, arena, layers, kept, data, given)
     if imported is not None:
         report = of_imported(report, imported)
+    for layer in report.layers:
+        if layer.name in zeros:
+            layer.note = f"{zeros[layer.name]}: kept dense, file 0%, time 0"
     return replace(report, plan=meta.get("plan"))
 
 

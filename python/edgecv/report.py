@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -15,6 +16,10 @@ class LayerReport:
     file, ``sqnr_db`` the signal to quantization noise ratio of its weights, ``weight_bits`` their
     width, ``lane_group`` how many products of them sum exactly in a 16-bit lane (1: plain weights);
     None where nothing was rounded. ``depthwise``: each output channel reads one input channel.
+    ``note``: what the model brought along that the file makes nothing of, and what that costs.
+
+    Measured (:meth:`ConversionReport.measure`), else None: ``ms`` of a run, ``packed_bytes`` of the
+    weights in memory as the kernels read them, ``kernel``.
     """
 
     name: str
@@ -27,6 +32,25 @@ class LayerReport:
     weight_bits: Optional[int] = None
     lane_group: Optional[int] = None
     depthwise: bool = False
+    note: str = ""
+    ms: Optional[float] = None
+    packed_bytes: Optional[int] = None
+    kernel: Optional[str] = None
+
+
+@dataclass
+class Measurement:
+    """Runs of the written file on this machine.
+
+    ``ms`` is the fastest run, ``median_ms`` the median; ``packed_bytes`` the weights in memory.
+    """
+
+    ms: float
+    median_ms: float
+    packed_bytes: int
+    threads: int
+    isa: str
+    runs: int
 
 
 @dataclass
@@ -59,6 +83,7 @@ class ConversionReport:
     plan: Optional[str] = None
     parameters: Optional[str] = None
     remarks: List[str] = field(default_factory=list)
+    measured: Optional[Measurement] = None
 
     def to_dict(self) -> Dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -79,6 +104,16 @@ class ConversionReport:
             ("multiply-accumulates", f"{self.macs / 1e6:,.1f} million a run"),
             ("activation memory", f"{self.arena_bytes:,} bytes"),
         ]
+        if self.measured is not None:
+            m = self.measured
+            lines.append(("weights in memory", f"{m.packed_bytes:,} bytes"))
+            lines.append(
+                (
+                    "measured",
+                    f"{m.ms:.3f} ms at best, {m.median_ms:.3f} median of {m.runs} runs, "
+                    f"{m.threads} thread(s), {m.isa}",
+                )
+            )
         if self.method is not None:
             lines.append(("calibration", f"{self.method}, {self.samples} samples"))
         if self.plan is not None:
@@ -90,8 +125,36 @@ class ConversionReport:
         lines += self._weight_lines()
         if self.float_layers and (self.method is not None or self.parameters is not None):
             lines.append(("kept in float", ", ".join(self.float_layers)))
+        lines += [("", f"{layer.name}: {layer.note}") for layer in self.layers if layer.note]
         lines.append(("sha256", self.sha256))
         return lines
+
+    def measure(self, model: Any = None, *, threads: int = 1, runs: int = 30) -> None:
+        """Runs the file (or ``model``, its bytes) and fills in what it takes, layer by layer."""
+        from edgecv.model import load
+
+        times: List[float] = []
+        with load(self.path if model is None else model, threads=threads) as loaded:
+            feed = loaded.example_inputs(seed=1)
+            for turn in range(runs + 3):
+                start = time.perf_counter()
+                loaded.run(feed)
+                if turn >= 3:
+                    times.append((time.perf_counter() - start) * 1e3)
+            steps = loaded.profile(feed, runs=runs)
+            self.measured = Measurement(
+                min(times),
+                sorted(times)[len(times) // 2],
+                sum(step.packed_bytes for step in steps),
+                loaded.threads,
+                loaded.isa,
+                runs,
+            )
+        for layer in self.layers:
+            mine = [step for step in steps if step.name == layer.name]
+            layer.ms = sum(step.milliseconds for step in mine)
+            layer.packed_bytes = sum(step.packed_bytes for step in mine)
+            layer.kernel = ", ".join(dict.fromkeys(step.kernel for step in mine)) or "view"
 
     def lane_groups(self) -> Dict[int, List[str]]:
         """Lane group -> the layers whose weights keep it, depthwise ones left out."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from edgecv.graph.ir import Graph
 
 # Below this share zeros are what training leaves, and nothing is said of them.
 _NOTABLE = 0.25
@@ -53,3 +56,20 @@ def sparsity_of(weights: NDArray[Any]) -> Optional[Sparsity]:
         if bool((fours.sum(2) >= 2).all()):
             return Sparsity(share, "2:4")
     return Sparsity(share, "unstructured")
+
+
+def patterns_of(graph: Graph) -> Dict[str, Sparsity]:
+    """The layers of a graph of ONNX ops with notable zeros, by name of the node."""
+    found = {}
+    for node in graph.nodes:
+        if node.op not in ("Conv", "Gemm", "MatMul") or len(node.inputs) < 2:
+            continue
+        weights = graph.values[node.inputs[1]].data
+        if weights is None or weights.ndim < 2:
+            continue
+        if node.op == "MatMul" or (node.op == "Gemm" and not node.attrs.get("transB", 0)):
+            weights = weights.T
+        sparsity = sparsity_of(weights) if weights.shape[1] > 1 else None
+        if sparsity is not None:
+            found[node.name] = sparsity
+    return found

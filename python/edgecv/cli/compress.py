@@ -21,6 +21,7 @@ from typing import Any, Dict, List, Optional
 
 from edgecv.cli.console import Progress, table
 from edgecv.errors import Error
+from edgecv.report_files import check_name
 
 # One line a way: (name, what it does). The module edgecv.cli.compress_<name> has
 # add_arguments(parser) and run(args) -> int.
@@ -49,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs one way."""
+    if getattr(args, "report", None):
+        check_name(args.report)
     return int(args.run_way(args))
 
 
@@ -68,6 +71,11 @@ def add_common(parser: argparse.ArgumentParser, output: bool = True) -> None:
             "--measure",
             action="store_true",
             help="convert the model before and after to int8, and time both in turn",
+        )
+        parser.add_argument(
+            "--report",
+            metavar="FILE",
+            help="measure, and save the report layer by layer: .json or .html",
         )
         parser.add_argument(
             "--calibrate", metavar="DIR|FILE",
@@ -115,33 +123,37 @@ def share_of(text: str, option: str) -> float:
     return value
 
 
-def measured(args: argparse.Namespace, proto: Any) -> Optional[Dict[str, Any]]:
-    """Converts before and after and times both in turn, with --measure."""
-    if not args.measure:
+def measured(args: argparse.Namespace, proto: Any, report: Any) -> Optional[Dict[str, Any]]:
+    """With --measure or --report, converts before and after and times both in turn.
+
+    Returns the totals; saves the report.
+    """
+    if not (args.measure or args.report):
         return None
     from edgecv.compress.measure import convert_for_timing, interleave
+    from edgecv.report_files import save_comparison, totals
 
-    names = ("before", "after")
     files, reports = [], []
     with Progress() as progress:
-        for name, model in zip(names, (args.model, proto)):
+        for name, model in (("before", args.model), ("after", proto)):
             progress(f"convert ({name})", 0, 1)
-            blob, report = convert_for_timing(
+            blob, conversion = convert_for_timing(
                 model, args.calibrate, shapes_of(args), preprocess=args.preprocess
             )
+            conversion.measure(blob, threads=args.threads)
             files.append(blob)
-            reports.append(report)
-    timings = interleave(files, threads=args.threads)
-    return {
-        name: {
-            "file_bytes": report.file_bytes,
-            "arena_bytes": report.arena_bytes,
-            "macs": report.macs,
-            "ms": timing.ms,
-            "median_ms": timing.median_ms,
-        }
-        for name, report, timing in zip(names, reports, timings)
-    }
+            reports.append(conversion)
+    for conversion, timing in zip(reports, interleave(files, threads=args.threads)):
+        assert conversion.measured is not None
+        conversion.measured.ms = timing.ms
+        conversion.measured.median_ms = timing.median_ms
+    before, after = reports
+    before.path, after.path = "before.ecv", "after.ecv"
+    if args.report:
+        facts = [("", line) for line in str(report).splitlines()]
+        title = f"edgecv compress {args.way} {Path(args.model).name}"
+        save_comparison(args.report, title, facts, report.to_dict(), before, after)
+    return totals(before, after)
 
 
 def print_measured(figures: Optional[Dict[str, Any]]) -> None:
@@ -153,6 +165,7 @@ def print_measured(figures: Optional[Dict[str, Any]]) -> None:
     for key, what, form in (
         ("file_bytes", "int8 file, bytes", "{:,}"),
         ("arena_bytes", "activation memory, bytes", "{:,}"),
+        ("packed_bytes", "weights in memory, bytes", "{:,}"),
         ("macs", "multiply-accumulates", "{:,}"),
         ("ms", "ms, minimum", "{:.3f}"),
         ("median_ms", "ms, median", "{:.3f}"),

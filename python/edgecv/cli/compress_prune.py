@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         share = compress.share_of(args.channels, "--channels") if args.channels else None
         proto, report = prune(args.model, macs=macs, share=share, **options)
     compress.write_model(args.output, args.model, proto)
-    figures = compress.measured(args, proto)
+    figures = compress.measured(args, proto, report)
     if args.json:
         print(json.dumps({**report.to_dict(), "measured": figures}, indent=2))
         return 0

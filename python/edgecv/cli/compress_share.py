@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         input_shapes=compress.shapes_of(args),
     )  # fmt: skip
     compress.write_model(args.output, args.model, proto)
-    figures = compress.measured(args, proto)
+    figures = compress.measured(args, proto, report)
     if args.json:
         print(json.dumps({**report.to_dict(), "measured": figures}, indent=2))
         return 0

@@ -25,6 +25,7 @@ import argparse
 from pathlib import Path
 from typing import Dict, List, Optional, Union
 
+from edgecv import report_files
 from edgecv.cli import console
 from edgecv.errors import Error
 from edgecv.report import ConversionReport
@@ -39,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels", metavar="FILE", help="class names, one a line, stored in the file"
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="run the file here and save the report with what each layer takes: .json or .html",
+    )
 
 
 def add_quantization_arguments(parser: argparse.ArgumentParser) -> None:
@@ -182,8 +188,13 @@ def convert_from(
 def run(args: argparse.Namespace) -> int:
     """Converts and prints the report."""
     labels = read_labels(args.labels) if args.labels else None
+    if args.report:
+        report_files.check_name(args.report)
     with console.Progress() as progress:
         report = convert_from(args, args.output, progress, labels)
+    if args.report:
+        report.measure()
+        report_files.save_conversion(args.report, report)
     if args.json:
         print(report.to_json())
         return 0

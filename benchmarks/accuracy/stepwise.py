@@ -17,7 +17,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edgecv.graph.interpret import interpret_node
-from edgecv.graph.ir import Graph, Port
+from edgecv.graph.ir import Graph, Port, Value
 
 Array = NDArray[Any]
 _CODED = {onnx.TensorProto.UINT8: 128, onnx.TensorProto.INT8: 0}
@@ -56,19 +56,26 @@ class Comparison:
 class Oracle:
     """A quantized ONNX model in onnxruntime, with every 8-bit tensor as an output."""
 
-    def __init__(self, model: onnx.ModelProto, optimized: bool = True) -> None:
-        """``optimized`` False: QDQ models compute in f32 between their roundings."""
+    def __init__(self, model: onnx.ModelProto, graph: Graph, optimized: bool = True) -> None:
+        """``graph``: edgecv's; its s8 values that are f32 here, though rounded, are handed out too.
+        ``optimized`` False: QDQ models compute in f32 between their roundings.
+        """
         self.model = onnx.ModelProto()
         self.model.CopyFrom(model)
-        graph = self.model.graph
-        names = self._coded(graph)
-        self._zeros = self._zero_points(graph)
-        self.outputs = [item.name for item in graph.output]
+        theirs = self.model.graph
+        names = self._coded(theirs)
+        self._zeros = self._zero_points(theirs)
+        self.names = list(names)
+        self.outputs = [item.name for item in theirs.output]
         known = set(self.outputs)
+        computed = {name for node in theirs.node for name in node.output}
+        for name, value in graph.values.items():
+            if value.dtype == "s8" and name in computed - set(names):
+                names[name] = onnx.TensorProto.FLOAT
+                self.outputs += [name] if name not in known else []
         for name, elem_type in names.items():
             if name not in known:
-                graph.output.append(onnx.helper.make_tensor_value_info(name, elem_type, None))
-        self.names = list(names)
+                theirs.output.append(onnx.helper.make_tensor_value_info(name, elem_type, None))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         level = onnxruntime.GraphOptimizationLevel
@@ -76,9 +83,12 @@ class Oracle:
             level.ORT_ENABLE_ALL if optimized else level.ORT_DISABLE_ALL
         )
         options.add_session_config_entry("session.x64quantprecision", "1")
-        self._session = onnxruntime.InferenceSession(
-            self.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        data = self.model.SerializeToString()
+        try:
+            self._session = _session(data, options)
+        except Exception:  # its optimizer fails on constants that several nodes share
+            options.graph_optimization_level = level.ORT_DISABLE_ALL
+            self._session = _session(data, options)
         self.input = self._session.get_inputs()[0].name
 
     @staticmethod
@@ -133,6 +143,10 @@ class Oracle:
         return results
 
 
+def _session(data: bytes, options: Any) -> Any:
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
 def stored(array: Array, shape: Any) -> Array:
     """An ONNX tensor in the layout of the value that holds it: channels last where it is not as
     ONNX has it.
@@ -161,7 +175,7 @@ def compare(graph: Graph, oracle: Oracle, x: Array, into: Comparison) -> Dict[st
             if output.name not in into.alone:
                 into.alone.append(output.name)
             continue
-        reference = stored(theirs[output.name], output.shape)
+        reference = stored(_integers(theirs[output.name], output), output.shape)
         apart = np.abs(ours.astype(np.int32) - reference.astype(np.int32))
         step = into.steps.setdefault(node.name, Step(node.name, node.op))
         step.values += int(apart.size)
@@ -170,6 +184,14 @@ def compare(graph: Graph, oracle: Oracle, x: Array, into: Comparison) -> Dict[st
         step.largest = max(step.largest, int(apart.max()))
         values[output.name] = reference
     return theirs
+
+
+def _integers(array: Array, value: Value) -> Array:
+    """The integers of an s8 value that onnxruntime has as the f32 they stand for."""
+    if array.dtype != np.float32:
+        return array
+    steps = np.rint(array / np.float32(value.scale)) + value.zero_point
+    return np.clip(steps, -128, 127).astype(np.int8)
 
 
 def _input(graph: Graph, port: Port, theirs: Dict[str, Array], x: Array) -> Array:

@@ -196,6 +196,30 @@ def test_unfused_chain() -> None:
     assert [node.op for node in result.graph.nodes] == ["Conv2d", "Conv2d", "Lookup"]
 
 
+def test_relu_without_rounding() -> None:
+    """A Relu of quantized values needs no parameters: it is the clamp of the layer before it."""
+    net = Net((1, 4, 8, 8))
+    x = net.quantize("x", 0.03, 128)
+    w = net.weights(net.integers(8, 4, 3, 3).astype(np.int8), 0.01)
+    y = net.op("Relu", net.quantize(net.op("Conv", x, w), 0.08, 131))
+    w = net.weights(net.integers(4, 8, 1, 1).astype(np.int8), 0.01)
+    y = net.quantize(net.op("Conv", y, w), 0.15, 128)
+    result = check(net, y, 0.15)
+    assert [node.op for node in result.graph.nodes] == ["Conv2d", "Conv2d"]
+    assert result.graph.nodes[0].attrs["lo"] == 3
+
+
+def test_integers_cast_to_their_type() -> None:
+    """As PyTorch writes them before every DequantizeLinear."""
+    net = Net((1, 4, 8, 8))
+    parameters = [net.scale(0.03), net.const(np.array(128, np.uint8))]
+    q = net.op("Cast", net.op("QuantizeLinear", "x", *parameters), to=T.UINT8)
+    x = net.op("DequantizeLinear", q, *parameters)
+    w = net.weights(net.integers(8, 4, 3, 3).astype(np.int8), 0.01)
+    result = check(net, net.quantize(net.op("Conv", x, w), 0.08, 131), 0.08)
+    assert [node.op for node in result.graph.nodes] == ["Conv2d"]
+
+
 def test_batch_norm_without_rounding() -> None:
     """Nothing is quantized between Conv and BatchNormalization: its factors go into the scales of
     the weights, whose integers stay.

@@ -12,7 +12,7 @@ from typing import List, Mapping, Optional, Set
 import numpy as np
 
 from edgecv.graph.ir import Given, Graph, Node
-from edgecv.graph.ops.unary import evaluate
+from edgecv.graph.ops.unary import FUNCTIONS, evaluate
 from edgecv.graph.passes.rewrite import View, remove, replace_uses
 from edgecv.quant.precision import INT8_OPS, MOVES, has_int8_form
 from edgecv.quant.ranges import Range
@@ -57,6 +57,7 @@ class _Settler:
         for node in graph.nodes:
             if node.op != "FakeQuant" and not self._is_int8(node):
                 self._float.add(node.name)
+        self._fuse_relu()
         for node in list(graph.nodes):
             if node.op == "FakeQuant" and self._is_port(node.inputs[0]):
                 self._absorb_port(node)
@@ -111,6 +112,10 @@ class _Settler:
         given, output = self._graph.given, node.outputs[0]
         if node.op == "Softmax":
             given[output] = _SOFTMAX
+        elif node.op == "Unary" and node.attrs["function"] == FUNCTIONS["relu"]:
+            reader = self._view.only_reader(output)
+            if node.inputs[0] in given and (reader is None or reader.op != "FakeQuant"):
+                given[output] = given[node.inputs[0]]  # which has a step for 0
         elif node.op in MOVES:
             codes = [given.get(name) for name in self._activations(node)]
             if codes and codes[0] is not None and all(code == codes[0] for code in codes):
@@ -142,6 +147,23 @@ class _Settler:
                 return
             moves.insert(0, before)
             name = before.inputs[0]
+
+    def _fuse_relu(self) -> None:
+        """A Relu that keeps the coding of the layer before it is that layer's clamp."""
+        graph, given = self._graph, self._graph.given
+        for node in list(graph.nodes):
+            if node.op != "Unary" or node.attrs["function"] != FUNCTIONS["relu"]:
+                continue
+            x, y = node.inputs[0], node.outputs[0]
+            before = self._view.producer(x, *WEIGHTED, "Add", "Sub", "Mul")
+            same = x in given and given.get(y) == given[x]
+            if before is None or not same or not self._view.private(x):
+                continue
+            if not {before.name, node.name} & self._float:
+                before.attrs["lo"] = max(before.attrs["lo"], 0.0)
+                before.outputs = [y]
+                remove(graph, [node])
+                self._view.renew()
 
     def _finish(self, node: Node, moves: List[Node], code: Given) -> None:
         """Takes the FakeQuant out; what moves lie before it now move s8."""

@@ -258,6 +258,7 @@ class _Adopter:
             )
             real, nodes = rounded_f32(graph, node.name, x, scale, zero, (low, high))
             self._nodes += nodes
+            self._kinds[y] = dtype
             self._of_channels[y] = (scale, zero, real)
             return
         if unequal:
@@ -348,7 +349,7 @@ class _Adopter:
             return
         if node.op == "Pad" and code is not None:
             self._pad(node, code)
-        elif node.op not in _MOVES:
+        elif node.op not in _MOVES and not self._keeps_type(node):
             self._fail(node, node.inputs[0], "is integers, on which this op is not supported")
         if node.op == "Concat" and any(self._codes.get(name) != code for name in node.inputs):
             self._fail(node, node.outputs[0], "is made of integers of unequal scales")
@@ -358,6 +359,11 @@ class _Adopter:
                 value.dtype = "f32"
                 self._codes[value.name] = code
         self._nodes.append(node)
+
+    def _keeps_type(self, node: Node) -> bool:
+        """Whether it is a Cast of integers to the type they have."""
+        same = self._graph.values[node.outputs[0]].dtype == self._kinds[node.inputs[0]]
+        return node.op == "Cast" and same
 
     def _pad(self, node: Node, code: Given) -> None:
         fill = scalar(self._graph, input_name(node, 2))
@@ -386,7 +392,12 @@ class _Adopter:
             elif bound is not None:
                 high = min(high, int(bound) - shift)
         narrow = Given(code.scale, code.zero_point, low, max(low, high))
-        self._emit_fake(node.name, node.inputs[0], node.outputs[0], narrow)
+        source = node.inputs[0]
+        for before in reversed(self._nodes):
+            if source in before.outputs:
+                source = before.inputs[0] if before.op == "FakeQuant" else source
+                break
+        self._emit_fake(node.name, source, node.outputs[0], narrow)
 
     def _note_weights(self, node: Node) -> None:
         """Notes the scale of each output channel of a layer with quantized weights."""

@@ -49,6 +49,7 @@ PYTHON_LEVELS: list[tuple[str, int]] = [
     ("edgecv.doctor", 6),
     ("edgecv.compress", 6),
     ("edgecv.onnx", 5),
+    ("edgecv.quant.bias", 5),
     ("edgecv.quant.calibration", 5),
     ("edgecv.quant.data", 5),
     ("edgecv.quant.layer_inputs", 5),

@@ -13,6 +13,7 @@ from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes import pipeline
 from edgecv.graph.passes.quantize import LayerWeights, QuantizePass
+from edgecv.quant.bias import correct_biases
 from edgecv.quant.calibration import choose_range, observe
 from edgecv.quant.data import CalibrationSet
 from edgecv.quant.equalize import equalize
@@ -168,6 +169,8 @@ class CalibratedModel:
         moments = view.moments if weighted else None
         quantizer = QuantizePass(ranges, chosen, options, moments, self._progress)
         result = quantizer.run(lowered)
+        if plan.correct_bias:
+            correct_biases(result, view.lowered, self.data, self._progress)
         kept = [node.name for node in result.nodes if node.name in chosen]
         return Quantized(result, quantizer.layers, kept)
 

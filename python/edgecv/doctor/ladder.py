@@ -95,6 +95,7 @@ class Ladder:
             ("ranges of single tensors", self._tensors),
             ("lane groups", self._groups),
             ("layers in float", self._islands),
+            ("bias correction", self._biases),
         )
         for done, (name, step) in enumerate(steps):
             self._tell(f"ladder: {name}", done, len(steps))
@@ -247,6 +248,10 @@ class Ladder:
             and lowered.values[node.inputs[1]].shape[-1] > 1
             and not self.plan.layers.get(node.name, LayerPlan()).is_float
         ]
+
+    def _biases(self) -> None:
+        """The last step: it is measured anew for each plan, which takes long."""
+        self.offer("bias correction", "linear layers", replace(self.plan, correct_bias=True))
 
     def _islands(self) -> None:
         tried = [layer for layer in self._start.layers if layer.without is not None]

@@ -54,8 +54,9 @@ class Plan:
 
     ``layers`` and ``activations`` are named by rules (see quant.precision.float_nodes); of several
     that fit, what a later one says wins. ``equalize``: how far channels of an activation are scaled
-    to ranges alike, 0 to 1 (quant.equalize). ``model`` and ``fingerprint`` tell which model a plan
-    was made for; without a fingerprint it is for any.
+    to ranges alike, 0 to 1 (quant.equalize). ``correct_bias``: whether the mean error of linear
+    layers, measured, goes into their biases (quant.bias). ``model`` and ``fingerprint`` tell which
+    model a plan was made for; without a fingerprint it is for any.
     """
 
     method: str = "auto"
@@ -65,6 +66,7 @@ class Plan:
     weight_bits: int = 8
     activation_bits: int = 8
     equalize: float = 0.0
+    correct_bias: bool = False
     keep_float: Tuple[str, ...] = ()
     layers: Mapping[str, LayerPlan] = field(default_factory=dict)
     activations: Mapping[str, ActivationPlan] = field(default_factory=dict)
@@ -138,7 +140,8 @@ class Plan:
 _TOP = ("model", "fingerprint")
 _OPTIONS: Dict[str, type] = {
     "method": str, "percent": float, "weights": str, "lane_group": int, "weight_bits": int,
-    "activation_bits": int, "equalize": float, "keep_float": list,
+    "activation_bits": int, "equalize": float,
+    "correct_bias": bool, "keep_float": list,
 }  # fmt: skip
 _LAYER: Dict[str, type] = {"weights": str, "lane_group": int, "weight_bits": int, "float": bool}
 _ACTIVATION: Dict[str, type] = {"method": str, "percent": float, "range": list}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +259,12 @@ def test_plans_of_another_model_and_empty_calibration(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     plan = Plan(layers={"x": LayerPlan(is_float=True)}, activations={"y": ActivationPlan("mse")})
     assert plan.check() is plan
+
+
+def test_measured_bias_correction_helps_coarse_weights() -> None:
+    doctor = Doctor(net(), pictures(40))
+    plan = Plan(weights="plain", weight_bits=5)
+    plain, corrected = (
+        doctor.trials.score(replace(plan, correct_bias=on)).error for on in (False, True)
+    )
+    assert corrected < 0.9 * plain

@@ -38,7 +38,7 @@ def graph_of(path: Path) -> Graph:
 
 
 FULL = Plan(
-    "percentile", 99.5, "plain", 2, 7, 7, 0.5, ("Gemm",),
+    "percentile", 99.5, "plain", 2, 7, 7, 0.5, True, ("Gemm",),
     {'a "quoted"\n\\name': LayerPlan("plain", 8, 5, True), "x/*": LayerPlan(lane_group=1)},
     {"t#1": ActivationPlan("percentile", 99.0), "é": ActivationPlan(range=(-1.5, 2e-3))},
     "m.onnx", "0123abc",

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "mjpeg_source.h"
 #include "raw_source.h"
 #include "v4l2_source.h"
 
@@ -16,8 +17,9 @@ namespace {
 using camera::FrameSource;
 
 const char kUsage[] =
-    "camera MODEL.ecv --v4l2 DEVICE [--size WxH]\n"
+    "camera MODEL.ecv --v4l2 DEVICE [--size WxH] [--jpeg on]       on: prefer JPEG, for full rate\n"
     "camera MODEL.ecv --raw FILE --format F --size WxH [--color C]   FILE '-': standard input\n"
+    "camera MODEL.ecv --mjpeg FILE                                 JPEG pictures in a row\n"
     "  --format    rgb, bgr, grey, nv12, nv21, yuyv\n"
     "  --color     bt601 (default), bt601-full, bt709, bt709-full\n"
     "  --region L,T,W,H   look at this part of every frame\n"
@@ -27,7 +29,8 @@ const char kUsage[] =
     "    camera net.ecv --raw - --format nv12 --size 640x480\n";
 
 struct Options {
-  std::string model, device, raw;
+  std::string model, device, raw, mjpeg;
+  bool prefer_jpeg = false;
   int format = -1;
   int color = -1;
   int width = 640, height = 480;
@@ -58,6 +61,12 @@ bool parse(int argc, char** argv, Options* options) {
       options->device = value;
     } else if (name == "--raw") {
       options->raw = value;
+    } else if (name == "--mjpeg") {
+      options->mjpeg = value;
+    } else if (name == "--jpeg") {
+      const int on = find(value, {"off", "on"});
+      if (on < 0) return false;
+      options->prefer_jpeg = on == 1;
     } else if (name == "--format") {
       options->format = find(value, {"rgb", "bgr", "grey", "nv12", "nv21", "yuyv"});
       if (options->format < 0) return false;
@@ -78,8 +87,8 @@ bool parse(int argc, char** argv, Options* options) {
       return false;
     }
   }
-  const bool one = options->device.empty() != options->raw.empty();
-  return !options->model.empty() && one && (options->raw.empty() || options->format >= 0);
+  const int sources = !options->device.empty() + !options->raw.empty() + !options->mjpeg.empty();
+  return !options->model.empty() && sources == 1 && (options->raw.empty() || options->format >= 0);
 }
 
 int complain(const std::string& what) {
@@ -140,10 +149,13 @@ int main(int argc, char** argv) {
     source = std::make_unique<camera::RawSource>(options.raw,
                                                  static_cast<edgecv_pixel_format>(options.format),
                                                  options.width, options.height);
+  } else if (!options.mjpeg.empty()) {
+    source = std::make_unique<camera::MjpegSource>(options.mjpeg);
   } else {
     std::unique_ptr<camera::VideoDevice> device = camera::open_device(options.device);
     if (device == nullptr) return complain(options.device + ": cannot open the camera");
-    source = std::make_unique<camera::V4l2Source>(std::move(device), options.width, options.height);
+    source = std::make_unique<camera::V4l2Source>(std::move(device), options.width, options.height,
+                                                  options.prefer_jpeg);
   }
   for (long number = 0; options.frames < 0 || number < options.frames; ++number) {
     edgecv_frame frame;

@@ -1,5 +1,6 @@
-// V4l2Source against a camera that is none: formats, sizes and strides the driver chooses, damaged
-// frames, failures of every call. No real camera is met here.
+// V4l2Source against a camera that is none: formats, sizes and strides the driver chooses, one and
+// several planes of memory, JPEG, damaged frames, failures of every call. No real camera is met
+// here.
 #include <linux/videodev2.h>
 #include <sys/mman.h>
 
@@ -35,6 +36,9 @@ struct State {
   uint32_t colorspace = V4L2_COLORSPACE_SRGB;
   uint32_t quantization = V4L2_QUANTIZATION_DEFAULT;
   uint32_t buffer_limit = 32;
+  size_t planes = 1;             // of memory, multi-planar
+  uint32_t data_offset = 0;      // of each plane, multi-planar
+  std::vector<uint8_t> picture;  // sent instead of a stamp: what a JPEG camera sends
   unsigned long fail_request = 0;
   int fail_errno = EIO;
   int interrupts = 0;  // calls that give EINTR first
@@ -42,8 +46,9 @@ struct State {
   std::deque<int> damage;  // per frame: 1 error flag, 2 short; then good ones
   bool silent = false;
 
-  v4l2_pix_format pix = {};
-  std::vector<std::vector<uint8_t>> buffers;
+  v4l2_pix_format pix = {};  // multi-planar, too: of plane 0
+  size_t plane_bytes[2] = {0, 0};
+  std::vector<std::vector<uint8_t>> buffers;  // plane after plane
   std::deque<uint32_t> queued;
   uint8_t stamp = 0;
   bool streaming = false;
@@ -57,10 +62,10 @@ class FakeDevice : public camera::VideoDevice {
   ~FakeDevice() override { s_.closed = true; }
   int wait(int) override { return s_.silent ? 0 : 1; }
   void* map(size_t bytes, off_t offset) override {
-    const size_t index = static_cast<size_t>(offset) / 4096;
-    if (index >= s_.buffers.size() || bytes != s_.buffers[index].size()) return MAP_FAILED;
+    const size_t index = static_cast<size_t>(offset) / 4096, plane = offset % 4096;
+    if (index >= s_.buffers.size() || bytes != s_.plane_bytes[plane]) return MAP_FAILED;
     ++s_.mapped;
-    return s_.buffers[index].data();
+    return s_.buffers[index].data() + (plane == 1 ? s_.plane_bytes[0] : 0);
   }
   void unmap(void*, size_t) override { --s_.mapped; }
 
@@ -70,6 +75,7 @@ class FakeDevice : public camera::VideoDevice {
       return refuse(EINTR);
     }
     if (request == s_.fail_request) return refuse(s_.fail_errno);
+    if (!of_our_type(request, argument)) return refuse(EINVAL);
     switch (request) {
       case VIDIOC_QUERYCAP:
         static_cast<v4l2_capability*>(argument)->capabilities = s_.capabilities;
@@ -81,17 +87,24 @@ class FakeDevice : public camera::VideoDevice {
         return 0;
       }
       case VIDIOC_S_FMT:
-        return set_format(&static_cast<v4l2_format*>(argument)->fmt.pix);
+        return set_format(static_cast<v4l2_format*>(argument));
       case VIDIOC_REQBUFS: {
         v4l2_requestbuffers* r = static_cast<v4l2_requestbuffers*>(argument);
         r->count = r->count < s_.buffer_limit ? r->count : s_.buffer_limit;
-        s_.buffers.assign(r->count, std::vector<uint8_t>(s_.pix.sizeimage));
+        s_.buffers.assign(r->count, std::vector<uint8_t>(s_.plane_bytes[0] + s_.plane_bytes[1]));
         return 0;
       }
       case VIDIOC_QUERYBUF: {
         v4l2_buffer* buffer = static_cast<v4l2_buffer*>(argument);
-        buffer->length = s_.pix.sizeimage;
-        buffer->m.offset = buffer->index * 4096;
+        if (!multi()) {
+          buffer->length = s_.pix.sizeimage;
+          buffer->m.offset = buffer->index * 4096;
+          return 0;
+        }
+        for (uint32_t i = 0; i < buffer->length; ++i) {
+          buffer->m.planes[i].length = static_cast<uint32_t>(s_.plane_bytes[i]);
+          buffer->m.planes[i].m.mem_offset = buffer->index * 4096 + i;
+        }
         return 0;
       }
       case VIDIOC_QBUF:
@@ -116,17 +129,62 @@ class FakeDevice : public camera::VideoDevice {
     errno = error;
     return -1;
   }
-  int set_format(v4l2_pix_format* pix) {
+  bool multi() const { return (s_.capabilities & V4L2_CAP_VIDEO_CAPTURE) == 0; }
+  // The kernel refuses calls on another kind of buffer than the device has.
+  bool of_our_type(unsigned long request, const void* argument) const {
+    const uint32_t type =
+        multi() ? V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE : V4L2_BUF_TYPE_VIDEO_CAPTURE;
+    switch (request) {
+      case VIDIOC_ENUM_FMT:
+        return static_cast<const v4l2_fmtdesc*>(argument)->type == type;
+      case VIDIOC_S_FMT:
+        return static_cast<const v4l2_format*>(argument)->type == type;
+      case VIDIOC_REQBUFS:
+        return static_cast<const v4l2_requestbuffers*>(argument)->type == type;
+      case VIDIOC_QUERYBUF:
+      case VIDIOC_QBUF:
+      case VIDIOC_DQBUF: {
+        const v4l2_buffer* buffer = static_cast<const v4l2_buffer*>(argument);
+        return buffer->type == type && (!multi() || buffer->length == s_.planes);
+      }
+      case VIDIOC_STREAMON:
+      case VIDIOC_STREAMOFF:
+        return *static_cast<const int*>(argument) == static_cast<int>(type);
+      default:
+        return true;
+    }
+  }
+  int set_format(v4l2_format* format) {
+    v4l2_pix_format_mplane& mp = format->fmt.pix_mp;
+    v4l2_pix_format* pix = &format->fmt.pix;
+    v4l2_pix_format copy = {};
+    if (multi()) {
+      copy.width = mp.width, copy.height = mp.height, copy.pixelformat = mp.pixelformat;
+      pix = &copy;
+    }
     if (s_.force_format != 0) pix->pixelformat = s_.force_format;
     if (s_.width != 0) pix->width = s_.width;
     if (s_.height != 0) pix->height = s_.height;
     const bool yuyv = pix->pixelformat == V4L2_PIX_FMT_YUYV;
-    const bool nv12 = pix->pixelformat == V4L2_PIX_FMT_NV12;
+    const bool two = pix->pixelformat == V4L2_PIX_FMT_NV12M;
+    const bool nv12 = pix->pixelformat == V4L2_PIX_FMT_NV12 || two;
     pix->bytesperline = pix->width * (yuyv ? 2 : nv12 ? 1 : 3) + s_.line_gap;
     pix->sizeimage = pix->bytesperline * (nv12 ? pix->height + pix->height / 2 : pix->height);
     pix->colorspace = s_.colorspace;
     pix->quantization = s_.quantization;
+    s_.plane_bytes[0] = (two ? pix->bytesperline * pix->height : pix->sizeimage) + s_.data_offset;
+    s_.plane_bytes[1] = two ? pix->bytesperline * (pix->height / 2) + s_.data_offset : 0;
     s_.pix = *pix;
+    if (multi()) {
+      mp.width = pix->width, mp.height = pix->height, mp.pixelformat = pix->pixelformat;
+      mp.num_planes = static_cast<uint8_t>(s_.planes);
+      for (size_t i = 0; i < s_.planes; ++i) {
+        mp.plane_fmt[i].bytesperline = pix->bytesperline;
+        mp.plane_fmt[i].sizeimage = static_cast<uint32_t>(s_.plane_bytes[i]);
+      }
+      mp.colorspace = s_.colorspace;
+      mp.quantization = static_cast<uint8_t>(s_.quantization);
+    }
     return 0;
   }
   int give_frame(v4l2_buffer* buffer) {
@@ -139,17 +197,45 @@ class FakeDevice : public camera::VideoDevice {
     if (!s_.damage.empty()) s_.damage.pop_front();
     buffer->index = s_.queued.front();
     s_.queued.pop_front();
-    std::memset(s_.buffers[buffer->index].data(), ++s_.stamp, s_.pix.sizeimage);
+    std::vector<uint8_t>& memory = s_.buffers[buffer->index];
+    std::memset(memory.data(), ++s_.stamp, memory.size());
+    uint32_t used = s_.pix.sizeimage;
+    if (!s_.picture.empty()) {
+      std::memcpy(memory.data(), s_.picture.data(), s_.picture.size());
+      used = static_cast<uint32_t>(s_.picture.size());
+    }
     buffer->flags = damage == 1 ? V4L2_BUF_FLAG_ERROR : 0;
-    buffer->bytesused = damage == 2 ? s_.pix.sizeimage - 1 : s_.pix.sizeimage;
+    if (damage == 2) --used;
+    buffer->bytesused = used;
+    for (size_t i = 0; multi() && i < s_.planes; ++i) {
+      std::memset(memory.data() + (i == 1 ? s_.plane_bytes[0] : 0), 0xEE, s_.data_offset);
+      buffer->m.planes[i].data_offset = s_.data_offset;
+      buffer->m.planes[i].bytesused =
+          static_cast<uint32_t>(s_.plane_bytes[i]) - (damage == 2 && i + 1 == s_.planes);
+    }
     return 0;
   }
   State& s_;
 };
 
-V4l2Source make(State* state, int32_t width = 640, int32_t height = 480) {
-  return V4l2Source(std::make_unique<FakeDevice>(state), width, height);
+V4l2Source make(State* state, bool prefer_jpeg = false) {
+  return V4l2Source(std::make_unique<FakeDevice>(state), 640, 480, prefer_jpeg);
 }
+
+// 16 x 8 pixels, all about (198, 101, 50); without Huffman tables, which JPEG cameras leave out.
+const uint8_t kJpeg[] = {
+    0xFF, 0xD8, 0xFF, 0xDB, 0x00, 0x43, 0x00, 0x10, 0x0B, 0x0C, 0x0E, 0x0C, 0x0A, 0x10, 0x0E, 0x0D,
+    0x0E, 0x12, 0x11, 0x10, 0x13, 0x18, 0x28, 0x1A, 0x18, 0x16, 0x16, 0x18, 0x31, 0x23, 0x25, 0x1D,
+    0x28, 0x3A, 0x33, 0x3D, 0x3C, 0x39, 0x33, 0x38, 0x37, 0x40, 0x48, 0x5C, 0x4E, 0x40, 0x44, 0x57,
+    0x45, 0x37, 0x38, 0x50, 0x6D, 0x51, 0x57, 0x5F, 0x62, 0x67, 0x68, 0x67, 0x3E, 0x4D, 0x71, 0x79,
+    0x70, 0x64, 0x78, 0x5C, 0x65, 0x67, 0x63, 0xFF, 0xDB, 0x00, 0x43, 0x01, 0x11, 0x12, 0x12, 0x18,
+    0x15, 0x18, 0x2F, 0x1A, 0x1A, 0x2F, 0x63, 0x42, 0x38, 0x42, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63,
+    0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63,
+    0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63,
+    0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0x63, 0xFF, 0xC0, 0x00, 0x11,
+    0x08, 0x00, 0x08, 0x00, 0x10, 0x03, 0x01, 0x22, 0x00, 0x02, 0x11, 0x01, 0x03, 0x11, 0x01, 0xFF,
+    0xDA, 0x00, 0x0C, 0x03, 0x01, 0x00, 0x02, 0x11, 0x03, 0x11, 0x00, 0x3F, 0x00, 0x6D, 0x14, 0x51,
+    0x5E, 0x59, 0xEC, 0x9F, 0xFF, 0xD9};
 
 void expect_refusal(State state, const char* says, int line) {
   {
@@ -218,16 +304,75 @@ int main() {
     CHECK(source.next(&frame) == FrameSource::Next::kFrame && frame.planes[0][0] == 3);
     CHECK(source.next(&frame) == FrameSource::Next::kFrame && frame.planes[0][0] == 5);
   }
+  // Multi-planar devices: luma and chroma in one piece of memory or in two, data behind an offset.
+  for (const size_t planes : {size_t{1}, size_t{2}}) {
+    for (const uint32_t data_offset : {0u, 64u}) {
+      State state;
+      state.capabilities = V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING;
+      state.formats = {V4L2_PIX_FMT_YUYV, planes == 1 ? V4L2_PIX_FMT_NV12 : V4L2_PIX_FMT_NV12M};
+      state.planes = planes;
+      state.data_offset = data_offset;
+      state.line_gap = 32;
+      state.quantization = V4L2_QUANTIZATION_FULL_RANGE;
+      state.damage = {0, 1, 2, 0};
+      {
+        V4l2Source source = make(&state);
+        CHECK(source.error().empty());
+        CHECK(state.mapped == static_cast<int>(4 * planes));
+        for (const uint8_t stamp : {1, 4}) {
+          edgecv_frame frame;
+          CHECK(source.next(&frame) == FrameSource::Next::kFrame);
+          CHECK(frame.format == EDGECV_FORMAT_NV12 && frame.color == EDGECV_YUV_BT601_FULL);
+          CHECK(frame.strides[0] == 672 && frame.strides[1] == 672);
+          CHECK(frame.planes[0][0] == stamp && frame.planes[0][672 * 480 - 1] == stamp);
+          CHECK(frame.planes[1][0] == stamp && frame.planes[1][672 * 240 - 1] == stamp);
+          CHECK(planes == 2 || frame.planes[1] == frame.planes[0] + 672 * 480);
+        }
+      }
+      CHECK(state.mapped == 0 && state.closed && !state.streaming && state.buffers.empty());
+    }
+  }
   State state;
+  if (camera::JpegDecoder::available()) {  // where asked for, or where there is nothing else
+    for (const bool prefer : {false, true}) {
+      state = State();
+      if (!prefer) state.formats = {V4L2_PIX_FMT_JPEG};
+      state.picture.assign(kJpeg, kJpeg + sizeof(kJpeg));
+      state.damage = {1, 2, 0};  // one byte short is damage
+      V4l2Source source = make(&state, prefer);
+      CHECK(source.is_jpeg());
+      edgecv_frame frame;
+      CHECK(source.next(&frame) == FrameSource::Next::kFrame);
+      CHECK(frame.format == EDGECV_FORMAT_RGB && frame.width == 16 && frame.height == 8);
+      const uint8_t* last = frame.planes[0] + 3 * (16 * 8 - 1);
+      CHECK(last[0] > 190 && last[0] < 206 && last[1] > 93 && last[1] < 109 && last[2] < 58);
+      CHECK(state.stamp == 3 && state.queued.size() == 4);
+    }
+    state = State();  // no JPEG at all
+    state.formats = {V4L2_PIX_FMT_MJPEG};
+    state.picture.assign(100, 0x55);
+    REFUSED(state, "damaged frames only");
+  } else {
+    state.formats = {V4L2_PIX_FMT_MJPEG};
+    REFUSED(state, "without libjpeg");
+    state = State();
+    state.force_format = V4L2_PIX_FMT_MJPEG;
+    REFUSED(state, "of its own");
+  }
+  state = State();
   state.capabilities = V4L2_CAP_VIDEO_CAPTURE;
   REFUSED(state, "does not stream");
-  state.capabilities = V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING;
+  state.capabilities = V4L2_CAP_VIDEO_CAPTURE_MPLANE;
   REFUSED(state, "does not stream");
   state = State();
-  state.formats = {V4L2_PIX_FMT_MJPEG};
+  state.formats = {V4L2_PIX_FMT_H264, V4L2_PIX_FMT_NV12M};  // two planes of memory: not here
   REFUSED(state, "none of NV12");
   state = State();
-  state.force_format = V4L2_PIX_FMT_MJPEG;
+  state.force_format = V4L2_PIX_FMT_H264;
+  REFUSED(state, "of its own");
+  state = State();
+  state.capabilities = V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING;
+  state.planes = 2;  // where the format has one
   REFUSED(state, "of its own");
   state = State();
   state.buffer_limit = 1;

@@ -12,7 +12,7 @@
 #ifndef EDGECV_KERNELS_NEON_DENSE_H_
 #define EDGECV_KERNELS_NEON_DENSE_H_
 
-#include "kernels/conv.h"
+#include "kernels/neon/dense_rows.h"
 
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
@@ -65,8 +65,20 @@ size_t dense_packed_bytes(const void* problem) {
   return static_cast<size_t>(p.groups * plan.panels * plan.panel_bytes);
 }
 
-// Panels: their form, s32 bias[kColumns], f32 multiplier[kColumns], the weights where pack_column()
-// of the tile puts them, what choose_form() writes behind them.
+// The largest magnitude of a sum of a column times its multiplier.
+double result_reach(const ConvProblem& p, const int8_t* w, int64_t values, int32_t bias,
+                    float multiplier) {
+  int64_t low = bias, high = bias;
+  for (int64_t k = 0; k < values; ++k) {
+    low += int64_t{w[k]} * (w[k] > 0 ? p.in_lo : p.in_hi);
+    high += int64_t{w[k]} * (w[k] > 0 ? p.in_hi : p.in_lo);
+  }
+  return static_cast<double>(max_of(-low, high)) * static_cast<double>(multiplier);
+}
+
+// Panels: their form, whether their results are small, s32 bias[kColumns],
+// f32 multiplier[kColumns], the weights where pack_column() of the tile puts them, what
+// choose_form() writes behind them.
 void dense_pack(const void* problem, void* packed) {
   const ConvProblem& p = as_conv(problem);
   const DensePlan plan = plan_dense(p);
@@ -77,25 +89,30 @@ void dense_pack(const void* problem, void* packed) {
       const int64_t count = min_of(kColumns, plan.columns - first);
       const int64_t channel = g * plan.columns + first;
       const int8_t* weights = static_cast<const int8_t*>(p.weights) + channel * plan.values;
+      int32_t small = 1;
       for (int64_t c = 0; c < count; ++c) {
+        const int8_t* w = weights + c * plan.values;
         int32_t sum = 0;
-        for (int64_t k = 0; k < plan.values; ++k) sum += weights[c * plan.values + k];
-        const uint32_t bias =
+        for (int64_t k = 0; k < plan.values; ++k) sum += w[k];
+        const int32_t bias = static_cast<int32_t>(
             static_cast<uint32_t>(static_cast<const int32_t*>(p.bias)[channel + c]) -
-            static_cast<uint32_t>(sum) * static_cast<uint32_t>(p.in_zero_point);
+            static_cast<uint32_t>(sum) * static_cast<uint32_t>(p.in_zero_point));
+        const float multiplier = p.multiplier[channel + c];
         memcpy(panel + kBiasAt + 4 * c, &bias, sizeof bias);
-        memcpy(panel + kMultiplierAt + 4 * c, &p.multiplier[channel + c], sizeof(float));
-        pack_column(weights + c * plan.values, plan.values, count, c, panel + kHeadBytes);
+        memcpy(panel + kMultiplierAt + 4 * c, &multiplier, sizeof multiplier);
+        if (result_reach(p, w, plan.values, bias, multiplier) > kSmall) small = 0;
+        pack_column(w, plan.values, count, c, panel + kHeadBytes);
       }
+      memcpy(panel + kSmallAt, &small, sizeof small);
       const int32_t form = choose_form(panel + kHeadBytes, plan.depth, count, p.in_lo, p.in_hi);
       memcpy(panel, &form, sizeof form);
     }
   }
 }
 
-// Copied rows, then spread ones.
+// Copied rows and one more of a small window, then spread ones.
 int64_t copy_bytes(const DensePlan& plan) {
-  return plan.direct ? 0 : round_up(plan.block_rows * plan.depth, 16);
+  return plan.direct ? 0 : round_up(plan.block_rows * plan.depth, 16) + 64;
 }
 
 size_t dense_scratch_bytes(const void* problem) {
@@ -109,70 +126,6 @@ int64_t dense_items(const void* problem) {
   return plan.blocks * plan.pieces;
 }
 
-// memcpy without a call; what does not fill vectors overlaps.
-EDGECV_INLINE void copy_values(int8_t* out, const int8_t* in, int64_t count) {
-  if (count >= 16) {
-    int64_t i = 0;
-    for (; i + 16 <= count; i += 16) store128(out + i, load128(in + i));
-    if (i < count) store128(out + count - 16, load128(in + count - 16));
-  } else if (count >= 8) {
-    const int8x8_t low = vld1_s8(in), high = vld1_s8(in + count - 8);
-    vst1_s8(out, low);
-    vst1_s8(out + count - 8, high);
-  } else if (count >= 4) {
-    const int32_t low = load_s32(in), high = load_s32(in + count - 4);
-    memcpy(out, &low, 4);
-    memcpy(out + count - 4, &high, 4);
-  } else {
-    for (int64_t i = 0; i < count; ++i) out[i] = in[i];
-  }
-}
-
-// Rows [first, first + count) of group `group`, depth bytes each.
-void copy_rows(const ConvProblem& p, const DensePlan& plan, const int8_t* x, int64_t group,
-               int64_t first, int64_t count, int8_t* out) {
-  const int64_t pixels = int64_t{p.out_h} * p.out_w;
-  const int64_t row_step = int64_t{p.in_w} * p.in_stride, tap_step = p.dilation_w * p.in_stride;
-  const int64_t channels = plan.channels;
-  // The taps of a kernel row are one run of bytes.
-  const bool run = p.dilation_w == 1 && p.in_stride == channels;
-  int64_t n = first / pixels, oh = first % pixels / p.out_w, ow = first % p.out_w;
-  for (int64_t r = 0; r < count; ++r, out += plan.depth) {
-    const int64_t top = oh * p.stride_h - p.pad_top, left = ow * p.stride_w - p.pad_left;
-    const int64_t right = left + (p.kernel_w - 1) * int64_t{p.dilation_w};
-    const int8_t* image = x + n * p.in_h * row_step + group * channels;
-    int8_t* to = out;
-    for (int64_t kh = 0; kh < p.kernel_h; ++kh) {
-      const int64_t y = top + kh * p.dilation_h;
-      if (y < 0 || y >= p.in_h) {
-        memset(to, p.in_zero_point, static_cast<size_t>(p.kernel_w * channels));
-        to += p.kernel_w * channels;
-        continue;
-      }
-      const int8_t* row = image + y * row_step;
-      if (run && left >= 0 && right < p.in_w) {
-        copy_values(to, row + left * p.in_stride, p.kernel_w * channels);
-        to += p.kernel_w * channels;
-        continue;
-      }
-      for (int64_t kw = 0, column = left; kw < p.kernel_w; ++kw, column += p.dilation_w) {
-        if (column < 0 || column >= p.in_w) {
-          memset(to, p.in_zero_point, static_cast<size_t>(channels));
-        } else {
-          copy_values(to, row + left * p.in_stride + kw * tap_step, channels);
-        }
-        to += channels;
-      }
-    }
-    for (int8_t* end = out + plan.depth; to < end;) *to++ = 0;
-    if (++ow < p.out_w) continue;
-    ow = 0;
-    if (++oh < p.out_h) continue;
-    oh = 0;
-    ++n;
-  }
-}
-
 int dense_run(const void* problem, const Operands& operands, int64_t begin, int64_t end,
               void* scratch) {
   const ConvProblem& p = as_conv(problem);
@@ -182,6 +135,7 @@ int dense_run(const void* problem, const Operands& operands, int64_t begin, int6
   TileTask t;
   t.depth = plan.depth;
   t.out_stride = p.out_stride;
+  set_rounder(&t, p.out_zero_point);
   const int64_t stride = plan.direct ? p.in_stride : plan.depth;
   t.a_stride = kSpread != 0 ? kSpread * plan.depth : stride;
   for (int64_t item = begin; item < end; ++item) {
@@ -190,15 +144,13 @@ int dense_run(const void* problem, const Operands& operands, int64_t begin, int6
     const int64_t panel_begin = item % plan.pieces * plan.piece_panels;
     const int64_t panel_end = min_of(plan.panels, panel_begin + plan.piece_panels);
     for (int64_t g = 0; g < p.groups; ++g) {
-      const int8_t* a = x + first * p.in_stride + g * plan.channels;
-      if (!plan.direct) {
-        copy_rows(p, plan, x, g, first, count, static_cast<int8_t*>(scratch));
-        a = static_cast<int8_t*>(scratch);
-      }
-      if constexpr (kSpread != 0) {
-        int8_t* spread = static_cast<int8_t*>(scratch) + copy_bytes(plan);
-        spread_rows(spread, a, stride, count, plan.depth);
-        a = spread;
+      auto* copy = static_cast<int8_t*>(scratch);
+      int8_t* spread = copy + copy_bytes(plan);
+      const int8_t* a = kSpread != 0 ? spread : copy;
+      if (kSpread == 0 && plan.direct) {
+        a = x + first * p.in_stride + g * plan.channels;
+      } else {
+        gather_rows(p, plan.depth, x, g, first, count, plan.direct, copy, spread);
       }
       const int8_t* panel = static_cast<const int8_t*>(operands.packed) +
                             (g * plan.panels + panel_begin) * plan.panel_bytes;

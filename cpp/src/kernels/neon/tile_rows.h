@@ -18,6 +18,7 @@ namespace {
 
 constexpr int64_t kSpread = 0, kSpreadBeyond = 0;  // rows are read as they are
 inline void spread_rows(int8_t*, const int8_t*, int64_t, int64_t, int64_t) {}
+inline void spread_row(int8_t*, int64_t, const int8_t*, int64_t) {}
 
 inline int64_t panel_tail_bytes(int64_t) { return 0; }
 inline int32_t choose_form(const int8_t*, int64_t, int64_t, int32_t, int32_t) { return 0; }

@@ -130,21 +130,40 @@ EDGECV_INLINE void spread_tile(int8_t* out, const int8_t* in, int64_t stride, in
     store(out + 16 * (kTile + r), vqtbl1q_s8(v, pairs[1]));
   });
 #else
+  static const uint8_t kPairs[8] = {0, 2, 0, 2, 0, 2, 0, 2};
+  int8x8_t pairs[4];
+  pairs[0] = vld1_s8(reinterpret_cast<const int8_t*>(kPairs));
+  constexpr int8_t kNext[4] = {0, 1, 4, 5};
+  unroll<3>([&](auto i) __attribute__((always_inline)) {
+    pairs[i + 1] = vadd_s8(pairs[0], vdup_n_s8(kNext[i + 1]));
+    __asm__("" : "+w"(pairs[i + 1]));  // or it is computed again for every use
+  });
   for (; depth > 0; depth -= 8, out += 32 * kTile) {
+    int8x8_t v[kTile];
     unroll<kTile>([&](auto r) __attribute__((always_inline)) {
-      // Depths 0 2 4 6 next to 1 3 5 7, of which each pair is a lane of 16 bits.
-      const int8x8_t v = vld1_s8(a[r]);
-      const int8x8x2_t parts = vuzp_s8(v, v);
+      v[r] = vld1_s8(a[r]);
       a[r] += 8;
-      const int16x4_t even = vreinterpret_s16_s8(parts.val[0]);
-      const int16x4_t odd = vreinterpret_s16_s8(parts.val[1]);
-      store(out + 16 * r, bytes_of(vcombine_s16(vdup_lane_s16(even, 0), vdup_lane_s16(odd, 0))));
-      store(out + 16 * (kTile + r),
-            bytes_of(vcombine_s16(vdup_lane_s16(even, 1), vdup_lane_s16(odd, 1))));
+    });
+    unroll<2 * kTile>([&](auto i) __attribute__((always_inline)) {
+      constexpr int half = i / kTile, r = i % kTile;
+      store(out + 16 * i,
+            vcombine_s8(vtbl1_s8(v[r], pairs[2 * half]), vtbl1_s8(v[r], pairs[2 * half + 1])));
     });
   }
 #endif
 }
+
+#if defined(__aarch64__)
+// A row, its halves `half` bytes apart.
+inline void spread_row(int8_t* out, int64_t half, const int8_t* in, int64_t depth) {
+  for (; depth > 0; depth -= 8, in += 8, out += 2 * half) {
+    int8_t eight[32];
+    spread_tile<1>(eight, in, 0, 8);
+    store(out, load(eight));
+    store(out + half, load(eight + 16));
+  }
+}
+#endif
 
 __attribute__((noinline)) void spread_rows(int8_t* out, const int8_t* in, int64_t stride,
                                            int64_t rows, int64_t depth) {
@@ -179,6 +198,20 @@ EDGECV_INLINE int16x8_t multiply_high(int8x16_t a, int8x16_t b) {
 #endif
 }
 
+EDGECV_INLINE int8x16_t load_next(const int8_t*& p) {
+#if defined(__aarch64__)
+  p += 16;
+  return load(p - 16);
+#else
+  // Left alone, the compiler computes an address for each load.
+  int8x16_t v;
+  __asm__("vld1.8 {%e0-%f0}, [%1]!"
+          : "=w"(v), "+r"(p)
+          : "m"(*reinterpret_cast<const int8_t(*)[16]>(p)));
+  return v;
+#endif
+}
+
 // kTile rows by kVectors times four columns.
 template <int kTile, int kVectors>
 struct Sums {
@@ -191,16 +224,16 @@ struct Sums {
     });
   }
 
-  // Eight depths; the second four lie `half` bytes behind the first.
+  // Eight depths; `skip` bytes lie behind each four of them.
   template <Products kProducts>
-  EDGECV_INLINE void add(const int8_t* a, int64_t half, const int8_t* w) {
+  EDGECV_INLINE void add(const int8_t*& a, int64_t skip, const int8_t*& w) {
     int8x16_t x[kTile], y[kTile];
-    unroll<kTile>([&](auto r) __attribute__((always_inline)) {
-      x[r] = load(a + 16 * r);
-      y[r] = load(a + half + 16 * r);
-    });
+    unroll<kTile>([&](auto r) __attribute__((always_inline)) { x[r] = load_next(a); });
+    a += skip;
+    unroll<kTile>([&](auto r) __attribute__((always_inline)) { y[r] = load_next(a); });
+    a += skip;
     unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-      const int8x16_t wx = load(w + 32 * v), wy = load(w + 32 * v + 16);
+      const int8x16_t wx = load_next(w), wy = load_next(w);
       unroll<kTile>([&](auto r) __attribute__((always_inline)) {
         int32x4_t sum = acc[r][v];
         int16x8_t products = multiply_low(x[r], wx);
@@ -225,15 +258,15 @@ struct Sums {
   }
 
   template <Products kProducts>
-  EDGECV_INLINE void add_run(const int8_t*& a, int64_t half, const int8_t*& w, int64_t blocks) {
-    for (; blocks > 0; --blocks, a += 2 * half, w += 32 * kVectors) add<kProducts>(a, half, w);
+  EDGECV_INLINE void add_run(const int8_t*& a, int64_t skip, const int8_t*& w, int32_t blocks) {
+    for (; blocks > 0; --blocks) add<kProducts>(a, skip, w);
   }
 
-  EDGECV_INLINE void add_runs(const int8_t* a, int64_t half, const int8_t* w, const int8_t* runs) {
+  EDGECV_INLINE void add_runs(const int8_t* a, const int8_t* w, const int8_t* runs) {
     for (int32_t pairs = 1; pairs != 0; runs += 8) {
-      add_run<kFours>(a, half, w, load_s32(runs));
+      add_run<kFours>(a, 0, w, load_s32(runs));
       pairs = load_s32(runs + 4);
-      add_run<kPairs>(a, half, w, pairs);
+      add_run<kPairs>(a, 0, w, pairs);
     }
   }
 };
@@ -248,25 +281,28 @@ struct Sums {
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-// Single rows, one at least, of which the halves of a block lie `half` bytes apart.
+// A row, of which `skip` bytes of others lie behind each four depths.
 template <Form kForm, int kVectors>
-__attribute__((noinline)) void multiply_row(const TileTask& t, const Clamp& clamp, int64_t half) {
+__attribute__((noinline)) void multiply_row(const TileTask& t, const Clamp& clamp, int64_t skip) {
   const int8_t* a = t.a;
   const int8_t* w = t.panel + kHeadBytes;
   Sums<1, kVectors> sums;
   sums.start(t.panel);
   if constexpr (kForm == kRuns) {
-    sums.add_runs(a, half, w, w + t.depth * kColumns);
+    sums.add_runs(a, w, w + t.depth * kColumns);
   } else {
-    sums.template add_run<kSingle>(a, half, w, t.depth / 8);
+    sums.template add_run<kSingle>(a, skip, w, static_cast<int32_t>(t.depth / 8));
   }
-  store_sums(t, clamp, sums.acc);
+  const bool small = t.columns == 4 * kVectors && load_s32(t.panel + kSmallAt) != 0;
+  store_sums(t, small, clamp, sums.acc);
 }
 
 // Tiles of kRows rows while there are so many. Out of line, and with the constants of requantize
 // loaded once a tile: the sums need the registers.
 template <int kVectors>
-__attribute__((noinline)) void multiply_tiles(TileTask& t, const Clamp& clamp) {
+__attribute__((noinline)) void multiply_tiles(TileTask& task, const Clamp& clamp) {
+  TileTask t = task;
+  const bool small = t.columns == 4 * kVectors && load_s32(t.panel + kSmallAt) != 0;
   const int8_t* w = t.panel + kHeadBytes;
   for (; t.rows >= kRows; t.rows -= kRows) {
     Sums<kRows, kVectors> sums;
@@ -274,12 +310,13 @@ __attribute__((noinline)) void multiply_tiles(TileTask& t, const Clamp& clamp) {
     multiply_by_panel(sums.acc, t.a, w, w + t.depth * kColumns, t.panel + kBiasAt);
 #else
     sums.start(t.panel);
-    sums.add_runs(t.a, 16 * kRows, w, w + t.depth * kColumns);
+    sums.add_runs(t.a, w, w + t.depth * kColumns);
 #endif
-    store_sums(t, clamp, sums.acc);
+    store_sums(t, small, clamp, sums.acc);
     t.a += kRows * t.a_stride;
     t.out += kRows * t.out_stride;
   }
+  task = t;
 }
 
 template <int kVectors>
@@ -288,18 +325,18 @@ inline void multiply_columns(TileTask& t, const Clamp& clamp) {
     for (; t.rows >= kRows; t.rows -= kRows, t.a += kRows * t.a_stride) {
       TileTask row = t;
       for (int r = 0; r < kRows; ++r, row.a += 16, row.out += t.out_stride) {
-        multiply_row<kWidened, kVectors>(row, clamp, 16 * kRows);
+        multiply_row<kWidened, kVectors>(row, clamp, 16 * (kRows - 1));
       }
       t.out = row.out;
     }
     for (; t.rows > 0; --t.rows, t.a += t.a_stride, t.out += t.out_stride) {
-      multiply_row<kWidened, kVectors>(t, clamp, 16);
+      multiply_row<kWidened, kVectors>(t, clamp, 0);
     }
     return;
   }
   if (t.rows >= kRows) multiply_tiles<kVectors>(t, clamp);
   for (; t.rows > 0; --t.rows, t.a += t.a_stride, t.out += t.out_stride) {
-    multiply_row<kRuns, kVectors>(t, clamp, 16);
+    multiply_row<kRuns, kVectors>(t, clamp, 0);
   }
 }
 

@@ -63,6 +63,7 @@ enum class WeightPattern {
   kSplitPairs,
   kJoinedPairs,
   kZero,
+  kMinus128,  // which the converter never writes: drawn only where asked for
   kCount
 };
 
@@ -70,7 +71,7 @@ inline const char* weight_pattern_name(WeightPattern pattern) {
   static const char* const kNames[] = {
       "random", "plus127", "minus127",    "alternating",  "narrow", "safe64",
       "safe32", "safe16",  "plus32",      "minus32",      "over2",  "over4",
-      "over8",  "spikes",  "split_pairs", "joined_pairs", "zero"};
+      "over8",  "spikes",  "split_pairs", "joined_pairs", "zero",   "minus128"};
   return kNames[static_cast<size_t>(pattern)];
 }
 
@@ -135,6 +136,9 @@ inline std::vector<int8_t> make_weights(Draw& draw, int64_t count, int32_t perio
       case WeightPattern::kJoinedPairs:
         w = k % 8 < 4 ? -64 : 0;
         break;
+      case WeightPattern::kMinus128:
+        w = -128;
+        break;
       default:
         break;
     }
@@ -144,15 +148,18 @@ inline std::vector<int8_t> make_weights(Draw& draw, int64_t count, int32_t perio
 }
 
 // Bias and multiplier within the bounds of docs/ops.md for a channel whose |sum| of products is at
-// most `reach`.
-inline void draw_requantize(Draw& draw, int64_t reach, int64_t depth, int32_t* bias, float* m) {
+// most `reach`. `tame` ones are of the size that networks have: kernels may take another way when
+// all channels of a layer are.
+inline void draw_requantize(Draw& draw, int64_t reach, int64_t depth, bool tame, int32_t* bias,
+                            float* m) {
   const int64_t room = std::max<int64_t>(0, (int64_t{1} << 31) - 1 - reach);
   const int64_t small = std::min<int64_t>(room, reach / 4 + 1);
   *bias = static_cast<int32_t>(draw.next() % static_cast<uint64_t>(2 * small + 1)) -
           static_cast<int32_t>(small);
   const uint64_t kind = draw.next() % 16;
-  if (kind == 0) *bias = static_cast<int32_t>(room);
-  if (kind == 1) *bias = static_cast<int32_t>(-room);
+  if (tame) *bias /= 64;
+  if (kind == 0 && !tame) *bias = static_cast<int32_t>(room);
+  if (kind == 1 && !tame) *bias = static_cast<int32_t>(-room);
   if (kind == 2) *bias = 0;
   const double bound = static_cast<double>(reach) + std::abs(static_cast<double>(*bias)) + 1.0;
   double value = 127.0 / (static_cast<double>(reach) + 1.0) *
@@ -161,7 +168,7 @@ inline void draw_requantize(Draw& draw, int64_t reach, int64_t depth, int32_t* b
   // Powers of two make exact ties.
   if (m_kind < 2) value = std::exp2(std::floor(std::log2(value)));
   if (m_kind == 2) value = 0x1p-100;
-  if (m_kind == 3) value = 0x1p20;
+  if (m_kind == 3 && !tame) value = 0x1p20;
   value = std::min(value, 2147480000.0 / bound);
   *m = static_cast<float>(std::min(std::max(value, 0x1p-100), 0x1p20));
 }
@@ -247,13 +254,14 @@ inline Case make_conv_case(edgecv::kernels::Family family, const ConvShape& shap
       make_weights(draw, p.out_c * depth, static_cast<int32_t>(group_in), weight_pattern);
   std::vector<int32_t> bias(static_cast<size_t>(p.out_c));
   std::vector<float> multiplier(bias.size());
+  const bool tame = draw.one_in(2);
   for (size_t o = 0; o < bias.size(); ++o) {
     int64_t sum = 0;
     for (int64_t k = 0; k < depth; ++k) {
       sum += std::abs(
           static_cast<int>(weights[o * static_cast<size_t>(depth) + static_cast<size_t>(k)]));
     }
-    draw_requantize(draw, sum * std::max(127 - p.in_zero_point, p.in_zero_point + 128), depth,
+    draw_requantize(draw, sum * std::max(127 - p.in_zero_point, p.in_zero_point + 128), depth, tame,
                     &bias[o], &multiplier[o]);
   }
   p.weights = c.add_constant(weights);
@@ -278,7 +286,7 @@ inline Case make_conv_case(edgecv::kernels::Family family, const ConvShape& shap
 
 inline Case make_conv_case(edgecv::kernels::Family family, const ConvShape& shape, Draw& draw) {
   const auto weights = static_cast<WeightPattern>(
-      draw.one_in(3) ? 0 : draw.integer(0, static_cast<int64_t>(WeightPattern::kCount) - 1));
+      draw.one_in(3) ? 0 : draw.integer(0, static_cast<int64_t>(WeightPattern::kCount) - 2));
   const Pattern pattern = draw_pattern(draw);
   return make_conv_case(family, shape, draw, weights, pattern, draw.one_in(3));
 }

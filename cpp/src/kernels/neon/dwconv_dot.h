@@ -29,7 +29,27 @@ inline void put_weight(int8_t* unit, int64_t kh, int64_t kw, int64_t i, int8_t w
   unit[dword_at(i) + kw * kVecBytes + kh + (kh == 2 ? i % 2 : 0)] = weight;
 }
 
-template <int kSize, int kStride, int kOutputs>
+template <int kSize>
+inline bool fits(const int8_t*) {
+  return true;
+}
+
+}  // namespace
+}  // namespace edgecv::kernels::EDGECV_ISA
+
+#include "kernels/neon/dwconv_finish.h"
+
+namespace edgecv::kernels::EDGECV_ISA {
+namespace {
+
+// Bytes of even and of odd channels in turns. vzip1q_s8 of two combines would copy both.
+EDGECV_INLINE Vec zip_halves(int8x8_t even, int8x8_t odd) {
+  Vec v;
+  __asm__("zip1 %0.16b, %1.16b, %2.16b" : "=w"(v) : "w"(even), "w"(odd));
+  return v;
+}
+
+template <int kSize, int kStride, int kOutputs, bool kFast>
 struct Tile {
   static constexpr int kColumns = (kOutputs - 1) * kStride + kSize;
   // Rows a and b of even and of odd channels, row c.
@@ -44,6 +64,7 @@ struct Tile {
     });
   }
 
+  // Channels 0 2 4 6, then 8 10 12 14, 1 3 5 7, 9 11 13 15, one vector an output.
   template <int kQuad>
   EDGECV_INLINE void sum(const int8_t* unit, int32x4_t (&sums)[kOutputs]) const {
     const int8_t* at = unit + kQuad * kQuadBytes;
@@ -64,6 +85,33 @@ struct Tile {
   template <int kQuad>
   EDGECV_INLINE VecF multiplier(const int8_t* unit) const {
     return load_f32(reinterpret_cast<const float*>(unit + kQuad * kQuadBytes + 4 * kVecBytes));
+  }
+
+  EDGECV_INLINE static void run(const int8_t* const (&pixels)[kSize][kColumns], int64_t channel,
+                                const int8_t* unit, int8_t* out, int64_t out_step,
+                                const Finish& f) {
+    Tile tile;
+    tile.load(pixels, channel);
+    int8x8_t halves[2][kOutputs];  // of even and of odd channels
+    unroll<2>([&](auto half) __attribute__((always_inline)) {
+      int32x4_t first[kOutputs], second[kOutputs];
+      tile.template sum<2 * half>(unit, first);
+      const VecF a = tile.template multiplier<2 * half>(unit);
+      Rounded<kFast> rounded[kOutputs];
+      unroll<kOutputs>([&](auto i) __attribute__((always_inline)) {
+        rounded[i] = round_first<kFast>(first[i], a, f);
+      });
+      tile.template sum<2 * half + 1>(unit, second);
+      const VecF b = tile.template multiplier<2 * half + 1>(unit);
+      unroll<kOutputs>([&](auto i) __attribute__((always_inline)) {
+        halves[half][i] = vqmovn_s16(round_second<kFast>(rounded[i], second[i], b, f));
+      });
+    });
+    Vec bytes[kOutputs];
+    unroll<kOutputs>([&](auto i) __attribute__((always_inline)) {
+      bytes[i] = zip_halves(halves[0][i], halves[1][i]);
+    });
+    store_bytes(bytes, out, out_step, f);
   }
 };
 

@@ -1,11 +1,11 @@
 // The outputs of a depthwise s8 row (dwconv_row.h), sixteen channels of some neighbouring outputs
 // at a time, whose sums stay in registers until they are bytes. Before it come RowShape, where
-// constants are, and the sums, struct Tile<kSize, kStride, kOutputs>:
+// constants are, fits() and the sums, struct Tile<kSize, kStride, kOutputs, kFast>. Its run() makes
+// the outputs of a unit. kFast is for layers
 //
-//   load(pixels, channel)   reads what the outputs need
-//   sum<kQuad>(unit, sums)  four channels, one vector an output: 0 2 4 6, then 8 10 12 14, 1 3 5 7,
-//                           9 11 13 15
-//   multiplier<kQuad>(unit)
+// - whose results are small: no sum times its multiplier leaves [-kSmall, kSmall], and whose zero
+//   point is even: adding it and 1.5 * 2^23 rounds to even and leaves the sum in the lower 16 bits;
+// - all of whose weights fits() takes.
 #ifndef EDGECV_KERNELS_NEON_DWCONV_TILE_H_
 #define EDGECV_KERNELS_NEON_DWCONV_TILE_H_
 
@@ -39,17 +39,10 @@ inline void advance(BlockTask<kSize>& t, int64_t outputs, int64_t stride) {
   t.out += outputs * t.out_step;
 }
 
-// Bytes of even and of odd channels in turns. vzip1q_s8 of two combines would copy both.
-EDGECV_INLINE Vec zip_halves(int8x8_t even, int8x8_t odd) {
-  Vec v;
-  __asm__("zip1 %0.16b, %1.16b, %2.16b" : "=w"(v) : "w"(even), "w"(odd));
-  return v;
-}
-
 // The next `blocks` blocks of kOutputs outputs of a row. Out of line, as they need the registers,
 // and with what a store could change for all the compiler knows in variables.
-template <int kSize, int kStride, int kOutputs>
-__attribute__((noinline)) void run_blocks(BlockTask<kSize>& t, int64_t blocks, const Clamp& clamp) {
+template <int kSize, int kStride, int kOutputs, bool kFast>
+__attribute__((noinline)) void run_blocks(BlockTask<kSize>& t, int64_t blocks, const Finish& f) {
   constexpr int kColumns = (kOutputs - 1) * kStride + kSize;
   const int64_t last_channel = t.problem->in_c - kUnitChannels, out_step = t.out_step;
   const int64_t channel_begin = t.unit_begin * kUnitChannels;
@@ -62,39 +55,8 @@ __attribute__((noinline)) void run_blocks(BlockTask<kSize>& t, int64_t blocks, c
     const int8_t* unit = t.packed + t.unit_begin * RowShape<kSize>::kUnitBytes;
     for (int64_t first = channel_begin; first < channel_end; first += kUnitChannels) {
       const int64_t channel = min_of(first, last_channel);
-      Tile<kSize, kStride, kOutputs> tile;
-      tile.load(pixels, channel);
-      int8x8_t halves[2][kOutputs];  // of even and of odd channels
-      unroll<2>([&](auto half) __attribute__((always_inline)) {
-        int32x4_t sums[kOutputs];
-        int16x4_t words[kOutputs];
-        tile.template sum<2 * half>(unit, sums);
-        const VecF first = tile.template multiplier<2 * half>(unit);
-        unroll<kOutputs>([&](auto i) __attribute__((always_inline)) {
-          words[i] = vqmovn_s32(as_s32(scale_round(bytes_of(sums[i]), first)));
-        });
-        tile.template sum<2 * half + 1>(unit, sums);
-        const VecF second = tile.template multiplier<2 * half + 1>(unit);
-        unroll<kOutputs>([&](auto i) __attribute__((always_inline)) {
-          const Vec rounded = scale_round(bytes_of(sums[i]), second);
-          const int16x8_t both = vqmovn_high_s32(words[i], as_s32(rounded));
-          halves[half][i] = vqmovn_s16(vqaddq_s16(both, as_s16(clamp.zero_point)));
-        });
-      });
-      Vec bytes[kOutputs];
-      unroll<kOutputs>([&](auto i) __attribute__((always_inline)) {
-        bytes[i] = zip_halves(halves[0][i], halves[1][i]);
-      });
-      if (clamp.narrow) {
-        unroll<kOutputs>([&](auto i) __attribute__((always_inline)) {
-          bytes[i] = min_s8(max_s8(bytes[i], clamp.lo), clamp.hi);
-        });
-      }
-      int8_t* out = t.out + channel;
-      unroll<kOutputs>([&](auto i) __attribute__((always_inline)) {
-        store(out, bytes[i]);
-        out += out_step;
-      });
+      Tile<kSize, kStride, kOutputs, kFast>::run(pixels, channel, unit, t.out + channel, out_step,
+                                                 f);
       unit += RowShape<kSize>::kUnitBytes;
     }
     advance(t, kOutputs, kStride);
@@ -109,18 +71,73 @@ struct RowSplit {
 
 inline RowSplit split_row(int64_t count) { return {count}; }
 
-template <int kSize, int kStride>
-void run_outputs(BlockTask<kSize>& t, const RowSplit& s, const Clamp& clamp) {
+template <int kSize, int kStride, bool kFast>
+void run_split(BlockTask<kSize>& t, const RowSplit& s, const Finish& f) {
   constexpr int kBlock = block_outputs(kStride);
   const int64_t left = s.count % kBlock;
-  run_blocks<kSize, kStride, kBlock>(t, s.count / kBlock, clamp);
+  run_blocks<kSize, kStride, kBlock, kFast>(t, s.count / kBlock, f);
   if (left == 0) return;
   if (left == kBlock - 1 && s.count > kBlock && kBlock > 2) {
     advance(t, -1, kStride);
-    return run_blocks<kSize, kStride, kBlock>(t, 1, clamp);
+    return run_blocks<kSize, kStride, kBlock, kFast>(t, 1, f);
   }
-  if constexpr (kBlock > 2) run_blocks<kSize, kStride, 2>(t, left / 2, clamp);
-  if (left % 2 != 0) run_blocks<kSize, kStride, 1>(t, 1, clamp);
+  if constexpr (kBlock > 2) run_blocks<kSize, kStride, 2, kFast>(t, left / 2, f);
+  if (left % 2 != 0) run_blocks<kSize, kStride, 1, kFast>(t, 1, f);
+}
+
+// Whether a layer takes the fast form follows its units.
+template <int kSize>
+int64_t fast_at(const ConvProblem& p) {
+  return div_up(p.in_c, kUnitChannels) * RowShape<kSize>::kUnitBytes;
+}
+
+template <int kSize, int kStride>
+void run_outputs(BlockTask<kSize>& t, const RowSplit& s, const Clamp& clamp) {
+  const int32_t zero_point = t.problem->out_zero_point;
+  const Finish f = {set1_f32(static_cast<float>(12582912 + zero_point)), clamp};
+  if (t.packed[fast_at<kSize>(*t.problem)] != 0) {
+    run_split<kSize, kStride, true>(t, s, f);
+  } else {
+    run_split<kSize, kStride, false>(t, s, f);
+  }
+}
+
+template <int kSize>
+bool takes_fast(const ConvProblem& p) {
+  if (p.out_zero_point % 2 != 0) return false;
+  const auto* w = static_cast<const int8_t*>(p.weights);
+  const auto* bias = static_cast<const int32_t*>(p.bias);
+  for (int64_t c = 0; c < p.in_c; ++c, w += kSize * kSize) {
+    if (!fits<kSize>(w)) return false;
+    int64_t low = bias[c], high = bias[c];
+    for (int64_t i = 0; i < kSize * kSize; ++i) {
+      low += int64_t{w[i]} * ((w[i] > 0 ? p.in_lo : p.in_hi) - p.in_zero_point);
+      high += int64_t{w[i]} * ((w[i] > 0 ? p.in_hi : p.in_lo) - p.in_zero_point);
+    }
+    const auto reach = static_cast<double>(max_of(-low, high));
+    if (reach * static_cast<double>(p.multiplier[c]) > kSmall) return false;
+  }
+  return true;
+}
+
+}  // namespace
+}  // namespace edgecv::kernels::EDGECV_ISA
+
+#include "kernels/simd/dwconv_row.h"
+
+namespace edgecv::kernels::EDGECV_ISA {
+namespace {
+
+template <int kSize>
+size_t tile_packed_bytes(const void* problem) {
+  return row_packed_bytes<kSize>(problem) + 1;
+}
+
+template <int kSize>
+void tile_pack(const void* problem, void* packed) {
+  row_pack<kSize>(problem, packed);
+  const ConvProblem& p = as_conv(problem);
+  static_cast<int8_t*>(packed)[fast_at<kSize>(p)] = takes_fast<kSize>(p) ? 1 : 0;
 }
 
 }  // namespace

@@ -4,8 +4,6 @@
 #include "kernels/neon/dwconv_dot.h"
 //
 #include "kernels/neon/dwconv_tile.h"
-//
-#include "kernels/simd/dwconv_row.h"
 
 namespace edgecv::kernels::neon_dotprod {
 
@@ -15,8 +13,8 @@ extern const Kernel dwconv_s8_3x3_c16 = {
     Family::kConvS8,
     kIsaNeeds,
     row_supports<3>,
-    row_packed_bytes<3>,
-    row_pack<3>,
+    tile_packed_bytes<3>,
+    tile_pack<3>,
     row_scratch_bytes,
     row_work_items,
     row_run<3>,

@@ -133,7 +133,9 @@ class _Search:
         self._whole = [len(group.roots) for group in job.groups]
         self._lost: List[Any] = []
         for group in job.groups:
-            relative = group.scores[group.order] / max(1e-30, float(group.scores.sum()))
+            relative = group.scores[group.order]
+            if job.importance != "output":  # which compares across groups as it is
+                relative = relative / max(1e-30, float(group.scores.sum()))
             self._lost.append(np.concatenate([[0.0], np.cumsum(relative)]))
 
     def until_macs(self, share: float) -> List[int]:

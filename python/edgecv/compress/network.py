@@ -105,6 +105,7 @@ class Network:
     def set_weight(self, name: str, value: Array) -> None:
         """Replaces the data of an initializer, or adds one."""
         self.weights[name] = np.ascontiguousarray(value)
+        self.shapes[name] = tuple(value.shape)
         self._new[name] = self.weights[name]
 
     def finish(self) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.compress.channels import Labels
+from edgecv.compress.compensate import Seen, add_biases, elimination, make_up, readers
 from edgecv.compress.importance import Scores, scores
 from edgecv.compress.network import Network
 from edgecv.compress.surgery import Mask, remove_channels, total_macs
@@ -64,6 +65,7 @@ class PruneReport:
     weights_after: int
     importance_lost: float
     groups: List[GroupReport] = field(default_factory=list)
+    made_up: int = 0
     warnings: List[str] = field(default_factory=list)
 
     def to_dict(self) -> Dict[str, Any]:
@@ -82,6 +84,8 @@ class PruneReport:
             f"groups of channels    {touched} of {len(self.groups)} pruned by {self.importance}, "
             f"{self.schedule}; {100 * self.importance_lost:.1f}% of the importance went",
         ]
+        if self.made_up:
+            lines.append(f"made up for           in {self.made_up} layers that read them")
         return "\n".join(lines + [f"warning: {text}" for text in self.warnings])
 
 
@@ -100,6 +104,7 @@ def prune(
     snap: Optional[int] = None,
     keep: Sequence[str] = (),
     input_shapes: Optional[Mapping[str, Sequence[int]]] = None,
+    seen: Optional[Mapping[str, Seen]] = None,
 ) -> Tuple[Any, PruneReport]:
     """Removes channels, the same share everywhere; returns (onnx.ModelProto, PruneReport).
 
@@ -112,11 +117,15 @@ def prune(
         1 to take any count.
     keep: names of nodes (wildcards allowed) whose channels stay.
     input_shapes: input name -> shape, for models with symbolic dims.
+    seen: what ``edgecv.compress.compensate.observe`` saw over calibration data: the layers that
+        read a removed channel make up for it, as far as the others predict it. "output" removes
+        first what is made up for best.
 
-    The result computes what the model computes when all that reads a removed channel had weights of
-    zero there. Fine-tune it in the framework it came from; without, accuracy drops.
+    Without ``seen`` the result computes what the model computes when all that reads a removed
+    channel had weights of zero there. Fine-tune it in the framework it came from; without, accuracy
+    drops.
     """
-    job = PruneJob(model, importance, gradients, snap, keep, input_shapes)
+    job = PruneJob(model, importance, gradients, snap, keep, input_shapes, seen)
     if (macs is None) == (share is None):
         raise Error("give either macs or share: how much is to go")
     wanted = share if macs is None else macs
@@ -138,17 +147,24 @@ class PruneJob:
         snap: Optional[int] = None,
         keep: Sequence[str] = (),
         input_shapes: Optional[Mapping[str, Sequence[int]]] = None,
+        seen: Optional[Mapping[str, Seen]] = None,
     ) -> None:
+        if importance == "output" and seen is None:
+            raise Error("importance 'output' needs calibration data")
         if snap is not None and snap < 1:
             raise Error(f"snap is {snap!r}: it takes 1 or more")
         self._source = model
         self._input_shapes = input_shapes
         self.snap = snap
         self.importance = importance
+        self._seen = seen
         self.found = trace(Network(model, input_shapes))
         self._pin(keep)
         self._roots = self.found.roots()
-        self.groups = self._find_groups(scores(self.found, importance, gradients))
+        magnitude = "l2" if importance == "output" else importance
+        self.groups = self._find_groups(scores(self.found, magnitude, gradients))
+        if importance == "output":
+            self._order_by_output()
         if not self.groups:
             raise Error("the model has no channels that could go")
 
@@ -183,6 +199,19 @@ class PruneJob:
             order = np.argsort(values, kind="stable")
             groups.append(Group(names[0], names, roots, multiplicity, order, values, len(roots)))
         return groups
+
+    def _order_by_output(self) -> None:
+        """Orders the groups by what the readers of a channel cannot make up for."""
+        assert self._seen is not None
+        found = readers(self.found, self._seen)
+        for group in self.groups:
+            result = elimination(group.roots, self._roots, found)
+            if result is None:
+                continue  # nothing measured reads it: by magnitude
+            order, losses = result
+            group.order = order
+            group.scores = np.zeros(len(order))
+            group.scores[order] = losses
 
     def mask(self, counts: Sequence[int]) -> Mask:
         """Which labels stay when each group keeps so many."""
@@ -224,8 +253,12 @@ class PruneJob:
     def finish(self, counts: Sequence[int], schedule: str) -> Tuple[Any, PruneReport]:
         """Removes the channels from a fresh copy of the model."""
         kept = self.mask(counts)
-        found = trace(Network(self._source, self._input_shapes))
-        before = _weights(found.net.proto)
+        net = Network(self._source, self._input_shapes)
+        before = _weights(net.proto)
+        if self._seen is not None:
+            add_biases(net)
+        found = trace(net)
+        made_up = 0 if self._seen is None else make_up(found, kept, self._seen)
         proto = remove_channels(found, kept)
         lost = [
             float(group.scores[group.order[: len(group.roots) - count]].sum())
@@ -248,6 +281,7 @@ class PruneJob:
                 )
                 for group, count in zip(self.groups, counts)
             ],
+            made_up,
         )
         return proto, report
 

@@ -67,6 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RATIO",
         help="most time of the default conversion's (default: 1.05)",
     )
+    parser.add_argument(
+        "--speed", action="store_true", help="spend what --fix gains on larger lane groups and "
+        "narrower weights, which are faster",
+    )  # fmt: skip
     parser.add_argument("--eval", metavar="DIR|FILE", help="more pictures, for before and after")
     truth = parser.add_mutually_exclusive_group()
     truth.add_argument("--labels", metavar="FILE", help="of --eval, as of `edgecv eval`")
@@ -115,6 +119,8 @@ def run(args: argparse.Namespace) -> int:
     start = _start(args)
     if args.output and not args.fix:
         raise Error("-o writes the file of the plan that --fix finds: give --fix as well")
+    if args.speed and not args.fix:
+        raise Error("--speed spends what --fix gains: give --fix as well")
     if args.labels and not args.eval:
         raise Error("--labels is of --eval: give its pictures as well")
     if not args.max_slowdown > 0 or (args.max_ms is not None and not args.max_ms > 0):
@@ -128,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
             start=start, folder=folder, progress=progress,
         )  # fmt: skip
         evaluation = _evaluation(args, doctor, preprocess)
-        limits = Limits(args.max_slowdown, args.max_ms, args.max_drop)
+        limits = Limits(args.max_slowdown, args.max_ms, args.max_drop, args.speed)
         report = doctor.examine(args.fix, limits, evaluation)
         files = _write(report, folder, args, preprocess, doctor)
     if args.json:

@@ -21,6 +21,8 @@ _FLOAT_GAIN = 0.95  # the same for a layer kept in float
 _FEWER = 1  # pictures whose label a step may lose while the error falls
 _TENSORS = 10  # activations whose methods are tried one by one
 _ISLANDS = 4  # layers that are tried in float one by one
+_FASTER = 0.99  # of the time, at most, for a step that makes a model faster
+_LESS_SENSITIVE = (0.5, 0.75, 1.0)  # of layers, least sensitive first, that get faster weights
 _SHARES = (0.15, 0.4, 1.0)  # of layers, most sensitive first, that get another lane group
 METHODS = ("auto", "minmax", "mse", "percentile", "kl")
 STRENGTHS = (0.5, 1.0)
@@ -36,12 +38,14 @@ SINGLE = (
 class Limits:
     """What a plan must keep: most_ratio times the default conversion's time, and most_ms on this
     machine. most_drop: the share of labels, in percent, that may differ from the float model's
-    (of other models: the error in percent); the search ends when it is reached.
+    (of other models: the error in percent); the search ends when it is reached. speed: whether what
+    was gained is spent on time in the end.
     """
 
     most_ratio: float = 1.05
     most_ms: Optional[float] = None
     most_drop: Optional[float] = None
+    speed: bool = False
 
     def allows(self, milliseconds: float, ratio: float) -> bool:
         """Whether a plan is fast enough."""
@@ -102,6 +106,9 @@ class Ladder:
             if self._limits.reached_by(self.score):
                 break
             step()
+        if self._limits.speed:
+            self._tell("ladder: faster weights", len(steps), len(steps) + 1)
+            self._faster()
         self._tell("ladder", len(steps), len(steps))
 
     def _timed(self, plan: Plan, score: Score) -> Score:
@@ -139,6 +146,23 @@ class Ladder:
         ):
             return "loses labels"
         return ""
+
+    def _offer_faster(self, what: str, plan: Plan) -> bool:
+        """Tries a plan, and keeps it when it is faster and not worse than the one to begin with."""
+        first, score = self.rows[0].score, self._trials.score(plan)
+        why = ""
+        if score.error > max(first.error, self.score.error):
+            why = "raises the error above that of the start"
+        elif score.agree is not None and score.agree < (first.agree or 0) - _FEWER:
+            why = "loses labels"
+        else:
+            score = self._timed(plan, score)
+            if (score.ratio or 0.0) > _FASTER * (self.score.ratio or 0.0):
+                why = "is not faster"
+        self.rows.append(Row("faster weights", what, score, not why, why, plan))
+        if not why:
+            self.plan, self.score = plan, score
+        return not why
 
     # -- the steps
 
@@ -238,6 +262,22 @@ class Ladder:
                     why = self.rows[-1].why
                     if why.startswith("takes"):
                         break
+
+    def _faster(self) -> None:
+        """Larger lane groups and narrower weights, from the least sensitive layers on."""
+        nodes = self._weighted()
+        alone = {layer.name: layer.alone or 0.0 for layer in self._start.layers}
+        nodes.sort(key=lambda n: alone.get(n.name, 0.0))
+        for bits in (8, 7, 6):
+            for share in _LESS_SENSITIVE:
+                some = nodes[: max(1, round(share * len(nodes)))]
+                layers: Dict[str, LayerPlan] = dict(self.plan.layers)
+                for node in some:
+                    width = None if bits == 8 else bits
+                    layers[node.name] = LayerPlan(lane_group=8, weight_bits=width)
+                what = f"{len(some)} of {len(nodes)} layers: groups of 8, {bits} bits"
+                if not self._offer_faster(what, replace(self.plan, layers=layers)):
+                    break
 
     def _weighted(self) -> List[Node]:
         lowered = self._trials.model.lowered

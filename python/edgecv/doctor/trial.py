@@ -237,25 +237,23 @@ def work_of(graph: Graph) -> str:
 
 
 def compare_times(reference: bytes, other: bytes, sample: Sample) -> Tuple[float, float]:
-    """(least milliseconds of the other file, its time over that of the reference): the median over
-    pairs of runs, which a change of the machine's load between pairs does not move.
+    """(least milliseconds of the other file, its time over that of the reference): of runs that
+    take turns, those a quarter of which were faster. What else the machine does makes some runs
+    slower, of both alike.
     """
-    ratios: List[float] = []
-    best = float("inf")
+    times: Tuple[List[float], List[float]] = ([], [])
     with load(reference, threads=1) as a, load(other, threads=1) as b:
         for model in (a, b):
             model.run(sample)
         end = time.perf_counter() + _SECONDS
-        while len(ratios) < 9 or time.perf_counter() < end:
-            pair = (a, b) if len(ratios) % 2 == 0 else (b, a)
-            times = {}
-            for model in pair:
+        while len(times[0]) < 9 or time.perf_counter() < end:
+            order = (0, 1) if len(times[0]) % 2 == 0 else (1, 0)
+            for which in order:
                 start = time.perf_counter()
-                model.run(sample)
-                times[id(model)] = time.perf_counter() - start
-            best = min(best, times[id(b)] * 1e3)
-            ratios.append(times[id(b)] / times[id(a)])
-    return best, float(np.median(ratios))
+                (a, b)[which].run(sample)
+                times[which].append(time.perf_counter() - start)
+    usual, found = (float(np.quantile(one, 0.25)) for one in times)
+    return min(times[1]) * 1e3, found / usual
 
 
 def digest_of(samples: Sequence[Sample]) -> str:

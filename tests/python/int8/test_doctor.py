@@ -233,6 +233,7 @@ def test_command_line(files: dict[str, str], capsys: pytest.CaptureFixture[str])
     [
         (["--plan", "missing.plan"], "cannot read the plan"),
         (["-o", "m.ecv"], "give --fix as well"),
+        (["--speed"], "give --fix as well"),
         (["--labels", "l.tsv"], "of --eval"),
         (["--percent", "99"], "of --method percentile"),
         (["--method", "percentile", "--percent", "10"], "more than 50"),
@@ -268,3 +269,21 @@ def test_measured_bias_correction_helps_coarse_weights() -> None:
         doctor.trials.score(replace(plan, correct_bias=on)).error for on in (False, True)
     )
     assert corrected < 0.9 * plain
+
+
+def test_gains_are_spent_on_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def time(self: Any, plan: Plan) -> tuple[float, float]:
+        layers = plan.layers.values()
+        narrow = sum(0.02 for layer in layers if (layer.weight_bits or 8) < 8)
+        return 1.0, 1.0 - narrow - sum(0.05 for layer in layers if layer.lane_group == 8)
+
+    monkeypatch.setattr("edgecv.doctor.trial.Trials.time", time)
+    doctor = doctor_of(net(outlier=100.0))
+    slow = doctor.examine(True, Limits()).proofs[-1].score
+    report = doctor.examine(True, Limits(speed=True))
+    first, last = report.proofs[0].score, report.proofs[-1].score
+    assert slow.ratio == 1.0
+    assert last.ratio is not None
+    assert last.ratio < 0.95
+    assert slow.error <= last.error <= first.error
+    assert any(layer.lane_group == 8 for layer in report.plan.layers.values())

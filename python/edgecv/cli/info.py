@@ -37,10 +37,12 @@ def run(args: argparse.Namespace) -> int:
     kernels: List[Dict[str, Any]] = _core.kernels()
     isas = dict(_core.isas())
     used: Dict[str, int] = {}
+    plan = None
     if args.model:
         with edgecv.load(args.model) as model:
             for step in model.steps:
                 used[step.kernel] = used.get(step.kernel, 0) + 1
+            plan = model.meta.get("plan")
     also = {PART_OF[k["isa"]]: k["isa"] for k in kernels if k["isa"] in PART_OF and k["usable"]}
     facts = {
         "edgecv": edgecv.__version__,
@@ -55,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
             for name, present in isas.items()
         ),
     }
+    if plan is not None:
+        facts["plan of the file"] = plan
     if args.json:
         print(json.dumps({**facts, "isas": isas, "kernels": kernels, "used": used}, indent=2))
         return 0

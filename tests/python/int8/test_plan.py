@@ -198,15 +198,16 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     np.save(tmp_path / "x.npy", np.concatenate([next(iter(x.values())) for x in samples(model)]))
     (tmp_path / "m.plan").write_text(Plan(fingerprint="0123").to_text())
     files = {"-o": "m.ecv", "--calibrate": "x.npy", "--plan": "m.plan"}
-    command = ["convert", str(tmp_path / "m.onnx")]
+    convert_it = ["convert", str(tmp_path / "m.onnx")]
     for option, name in files.items():
-        command += [option, str(tmp_path / name)]
-    assert main(command) == 2
+        convert_it += [option, str(tmp_path / name)]
+    assert main(convert_it) == 2
     message = capsys.readouterr().err
     found = message.split("another model (")[1].split(")")[0]
     assert not (tmp_path / "m.ecv").exists()
     (tmp_path / "m.plan").write_text(Plan(lane_group=2, fingerprint=found).to_text())
-    assert main(command) == 0
+    assert main(convert_it) == 0
     assert "m.plan" in capsys.readouterr().out
-    assert main(["inspect", str(tmp_path / "m.ecv")]) == 0
-    assert "m.plan" in capsys.readouterr().out
+    for command in ("inspect", "info"):
+        assert main([command, str(tmp_path / "m.ecv")]) == 0
+        assert "m.plan" in capsys.readouterr().out

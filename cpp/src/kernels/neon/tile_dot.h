@@ -69,8 +69,8 @@ struct Sums {
   }
 
   template <int kRow, int kVector>
-  EDGECV_INLINE Vec row() const {
-    return bytes_of(acc[kRow][kVector]);
+  EDGECV_INLINE int32x4_t row() const {
+    return acc[kRow][kVector];
   }
 };
 

@@ -83,10 +83,10 @@ struct Sums {
   }
 
   template <int kRow, int kVector>
-  EDGECV_INLINE Vec row() const {
+  EDGECV_INLINE int32x4_t row() const {
     const Vec left = bytes_of(acc[kRow / 2][2 * kVector]);
     const Vec right = bytes_of(acc[kRow / 2][2 * kVector + 1]);
-    return kRow % 2 == 0 ? zip_low_64(left, right) : zip_high_64(left, right);
+    return as_s32(kRow % 2 == 0 ? zip_low_64(left, right) : zip_high_64(left, right));
   }
 };
 

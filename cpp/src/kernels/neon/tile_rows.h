@@ -27,7 +27,7 @@ inline int32_t choose_form(const int8_t*, int64_t, int64_t, int32_t, int32_t) { 
 // requantize loaded once a tile: the sums need the registers.
 template <int kTile, int kVectors>
 __attribute__((noinline)) void multiply_rows(TileTask& t, const Clamp& clamp) {
-  constexpr int kWidth = 4 * kVectors;
+  const bool small = t.columns == 4 * kVectors && load_s32(t.panel + kSmallAt) != 0;
   do {
     const int8_t* a[kTile];
     a[0] = t.a;
@@ -37,42 +37,13 @@ __attribute__((noinline)) void multiply_rows(TileTask& t, const Clamp& clamp) {
     const int8_t* w = t.panel + kHeadBytes;
     for (int64_t k = t.depth; k >= 16; k -= 16, w += 16 * kColumns) sums.add(w, a);
     if (t.depth % 16 != 0) sums.add_half(w, a);
-    const auto* multiplier = reinterpret_cast<const float*>(t.panel + kMultiplierAt);
-    VecF scale[kVectors];
-    unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
-      scale[v] = load_f32(multiplier + 4 * v);
-    });
-    Vec bytes[kTile];
+    int32x4_t rows[kTile][kVectors];
     unroll<kTile>([&](auto r) __attribute__((always_inline)) {
-      Vec words[kVectors / 2];
-      unroll<kVectors / 2>([&](auto i) __attribute__((always_inline)) {
-        words[i] =
-            pack_words(scale_round(sums.template row<r, 2 * i>(), scale[2 * i]),
-                       scale_round(sums.template row<r, 2 * i + 1>(), scale[2 * i + 1]), clamp);
+      unroll<kVectors>([&](auto v) __attribute__((always_inline)) {
+        rows[r][v] = sums.template row<r, v>();
       });
-      bytes[r] = pack_s16_s8(words[0], words[kVectors / 2 - 1]);
     });
-    if (clamp.narrow) {
-      unroll<kTile>([&](auto r) __attribute__((always_inline)) {
-        bytes[r] = min_s8(max_s8(bytes[r], clamp.lo), clamp.hi);
-      });
-    }
-    int8_t* out = t.out;
-    if (t.columns < kWidth) {
-      unroll<kTile>([&](auto r) __attribute__((always_inline)) {
-        store_few(out, bytes[r], t.columns);
-        out += t.out_stride;
-      });
-    } else {
-      unroll<kTile>([&](auto r) __attribute__((always_inline)) {
-        if constexpr (kVectors == 4) {
-          store(out, bytes[r]);
-        } else {
-          store64(out, bytes[r]);
-        }
-        out += t.out_stride;
-      });
-    }
+    store_sums(t, small, clamp, rows);
     t.rows -= kTile;
     t.a += kTile * t.a_stride;
     t.out += kTile * t.out_stride;

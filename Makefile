@@ -35,7 +35,7 @@ SOURCES := $(shell find cpp bindings cmake python CMakeLists.txt pyproject.toml 
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-cpp test-python lint lint-python lint-types lint-stubs lint-cpp \
-        lint-tree lint-symbols bench bench-kernels peers bench-peers bench-cold bench-digests fuzz sanitize \
+        lint-tree lint-symbols bench bench-kernels peers bench-peers bench-cold bench-digests fuzz sanitize tsan \
         slow wheel oldest arm format clean
 
 help: ## print this table
@@ -106,22 +106,21 @@ bench-digests: $(PEERS_ROOT)/models.stamp ## the same bits from every instructio
 	  --variants w4.ecv,a7.ecv
 	@$(PEERS_ROOT)/venv/bin/python benchmarks/peers/digests.py --folder $(PEERS_ROOT)/models --models $(MODELS) $(BENCH_ARGS)
 
-fuzz: $(VENV)/venv.stamp ## libFuzzer targets, SECONDS=60 each (clang)
-	@cmake --preset fuzz >build/fuzz-configure.log || { cat build/fuzz-configure.log; exit 1; }
-	@cmake --build build/fuzz
-	@tools/run_fuzzers.sh build/fuzz $(SECONDS)
-
-sanitize: $(VENV)/venv.stamp ## C++ tests under ASan and UBSan
-	@cmake --preset asan >build/asan-configure.log || { cat build/asan-configure.log; exit 1; }
+sanitize: build/asan/configured.stamp ## C++ tests under ASan and UBSan (clang)
 	@cmake --build build/asan
 	@ctest --test-dir build/asan --no-tests=error -j $(JOBS) --output-on-failure -LE emulated
 
-slow: $(VENV)/dev.stamp ## what takes minutes: slow tests, faults on purpose, ThreadSanitizer, ten minutes of each fuzzer
+tsan: build/tsan/configured.stamp ## the tests of what threads share under ThreadSanitizer (clang)
+	@cmake --build build/tsan
+	@ctest --test-dir build/tsan --no-tests=error --output-on-failure -LE 'emulated|install'
+
+fuzz: build/asan/configured.stamp ## libFuzzer targets, SECONDS=60 each (clang)
+	@cmake --build build/asan --target fuzzers
+	@tools/run_fuzzers.sh build/asan $(SECONDS)
+
+slow: $(VENV)/dev.stamp ## what takes minutes: slow tests, faults on purpose, ten minutes of each fuzzer
 	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS)
-	@cmake --preset tsan >build/tsan-configure.log || { cat build/tsan-configure.log; exit 1; }
-	@cmake --build build/tsan
-	@ctest --test-dir build/tsan --no-tests=error --output-on-failure -LE emulated -R '^(runtime|capi|proof)/'
 	@$(MAKE) --no-print-directory fuzz SECONDS=600
 
 wheel: $(VENV)/dev.stamp ## sdist, and the wheel from it, into dist/; check the size, install in a new environment, use it
@@ -192,6 +191,7 @@ $(PEERS_ROOT)/models.stamp: $(PEERS_ROOT)/edgecv.stamp $(wildcard benchmarks/pee
 
 FORCE:
 
-build/dev/configured.stamp: $(VENV)/venv.stamp CMakePresets.json
-	@cmake --preset dev >build/dev-configure.log || { cat build/dev-configure.log; exit 1; }
+build/dev/configured.stamp build/asan/configured.stamp build/tsan/configured.stamp: \
+build/%/configured.stamp: $(VENV)/venv.stamp CMakePresets.json
+	@cmake --preset $* >build/$*-configure.log || { cat build/$*-configure.log; exit 1; }
 	@touch $@

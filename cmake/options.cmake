@@ -18,7 +18,7 @@ endif()
 
 if(EDGECV_FUZZ)
   if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-    message(FATAL_ERROR "EDGECV_FUZZ needs clang: set CMAKE_CXX_COMPILER=clang++ (preset 'fuzz')")
+    message(FATAL_ERROR "EDGECV_FUZZ needs clang: set CMAKE_CXX_COMPILER=clang++ (preset 'asan')")
   endif()
   target_compile_options(edgecv_options INTERFACE -fsanitize=fuzzer-no-link)
   if(NOT EDGECV_SANITIZE)

@@ -1,5 +1,5 @@
 // The rules on threads of edgecv.h: one model from any number of threads, a session from one at a
-// time. Run under ThreadSanitizer by `make slow`.
+// time. Run under ThreadSanitizer by `make tsan`.
 #include <atomic>
 #include <cstring>
 #include <string>

@@ -66,9 +66,11 @@ class Report:
 
     @property
     def reached(self) -> bool:
-        """Whether the chosen plan keeps the accuracy that was asked for."""
-        wanted, score = self.limits.most_drop, self.proofs[-1].score
-        return wanted is None or drop_of(score) <= wanted
+        """Whether the chosen plan keeps the accuracy and the time that were asked for."""
+        drop, score = self.limits.most_drop, self.proofs[-1].score
+        most = self.limits.most_ms
+        is_fast = most is None or score.milliseconds is None or score.milliseconds <= most
+        return is_fast and (drop is None or drop_of(score) <= drop)
 
     def to_dict(self) -> Dict[str, Any]:
         """Plain data, ready for JSON."""

@@ -130,7 +130,7 @@ class Ladder:
             assert score.milliseconds is not None
             assert score.ratio is not None
             if not self._limits.allows(score.milliseconds, score.ratio):
-                why = f"takes {score.ratio:.3f} times the default's time"
+                why = f"takes {score.milliseconds:.2f} ms, {score.ratio:.3f} of the default's"
         self.rows.append(Row(step, what, score, not why, why, plan))
         if not why:
             self.plan, self.score = plan, score

@@ -226,6 +226,7 @@ def test_command_line(files: dict[str, str], capsys: pytest.CaptureFixture[str])
     assert Path(files["m.ecv"]).read_bytes() == made
     capsys.readouterr()
     assert main([*command, "--max-drop", "0", "--method", "percentile", "--percent", "51"]) == 1
+    assert main([*command, "--max-ms", "1e-9"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--by-time", action="store_true", help="with --macs: choose by measured time"
     )
     parser.add_argument(
+        "--greedy",
+        action="store_true",
+        help="with --macs: not the same share everywhere, but where the most work goes for the "
+        "least importance (the default with --make-up)",
+    )
+    parser.add_argument(
         "--importance",
         choices=("l1", "l2", "bn-scale", "taylor", "output"),
         help="which channels go first (default: l2, with --make-up output)",
@@ -94,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
         )  # fmt: skip
     else:
         share = compress.share_of(args.channels, "--channels") if args.channels else None
-        proto, report = prune(args.model, macs=macs, share=share, **options)
+        greedy = args.greedy or (args.make_up and macs is not None)
+        proto, report = prune(args.model, macs=macs, share=share, greedy=greedy, **options)
     compress.write_model(args.output, args.model, proto)
     figures = compress.measured(args, proto, report)
     if args.json:

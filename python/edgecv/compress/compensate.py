@@ -65,6 +65,10 @@ def _seen(moments: Moments) -> Seen:
     mean = moments.sums / count
     if moments.products.ndim == 2:
         covariance = moments.products / count - np.outer(mean, mean)
+        # Few samples of many channels seem to predict each other: what they say counts by how many.
+        variances = np.diagonal(covariance).copy()
+        covariance *= count / (count + len(mean))
+        np.fill_diagonal(covariance, variances)
     else:
         covariance = np.diag(moments.products / count - np.square(mean))
     ridge = _RIDGE * max(float(np.diagonal(covariance).mean()), 1e-12)
@@ -117,7 +121,7 @@ def elimination(
         if at is not None:
             energy = float(np.einsum("ij,ik,kj->", reader.rows, reader.seen.covariance,
                                      reader.rows, optimize=True))  # fmt: skip
-            inverse = np.linalg.inv(reader.seen.covariance)
+            inverse = np.asarray(np.linalg.inv(reader.seen.covariance), np.float64)
             parts.append(_Part(at, inverse, reader.rows.copy(), max(energy, 1e-30)))
     if not parts:
         return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
-
-import numpy as np
+from typing import Any, List, Mapping, Optional, Tuple
 
 from edgecv.compress.channels import ChannelMap
 from edgecv.compress.measure import convert_for_timing, interleave
-from edgecv.compress.prune import PruneJob, PruneReport, default_snap
+from edgecv.compress.prune import PruneJob, PruneReport
+from edgecv.compress.search import Search
 from edgecv.compress.surgery import Mask
 from edgecv.errors import Error
 
@@ -100,7 +99,7 @@ def prune_by_latency(
             f"only {100 * times.known_share:.0f}% of the measured time belongs to nodes known by "
             "name: give the nodes of the model names"
         )
-    search = _Search(job, times)
+    search = Search(job, times.predict)
     if macs is not None:
         counts = search.until_macs(macs)
         return job.finish(counts, f"by time, for {100 * macs:.0f}% of the multiply-accumulates")
@@ -122,72 +121,3 @@ def prune_by_latency(
         f"{b.ms:.3f} ms is not the {target_ms} ms asked for, after {_ROUNDS} attempts"
     )
     return proto, report
-
-
-class _Search:
-    """Greedy choice of counts."""
-
-    def __init__(self, job: PruneJob, times: LayerTimes) -> None:
-        self._job = job
-        self._times = times
-        self._whole = [len(group.roots) for group in job.groups]
-        self._lost: List[Any] = []
-        for group in job.groups:
-            relative = group.scores[group.order]
-            if job.importance != "output":  # which compares across groups as it is
-                relative = relative / max(1e-30, float(group.scores.sum()))
-            self._lost.append(np.concatenate([[0.0], np.cumsum(relative)]))
-
-    def until_macs(self, share: float) -> List[int]:
-        """Until so much of the work is gone."""
-        job = self._job
-        limit = job.macs(self._whole) * (1 - share)
-        return self._run(lambda counts: job.macs(counts) <= limit)
-
-    def until_share(self, share: float) -> List[int]:
-        """Until the predicted time is this share of the whole."""
-        limit = self._times.total * share
-        return self._run(lambda counts: self._ms(counts) <= limit)
-
-    def _ms(self, counts: Sequence[int]) -> float:
-        return self._times.predict(self._job.mask(counts))
-
-    def _smaller(self, index: int, count: int) -> int:
-        """The next smaller count that kernels like, 0 when there is none."""
-        group = self._job.groups[index]
-        channels = self._whole[index] * group.multiplicity
-        step = max(1, (self._job.snap or default_snap(channels)) // group.multiplicity)
-        below = (count - 1) // step * step
-        return below if below >= max(step, 1) else 0
-
-    def _run(self, done: Any) -> List[int]:
-        counts = list(self._whole)
-        now = self._ms(counts)
-        gains: Dict[int, Tuple[float, int, float]] = {}
-        stale = set(range(len(counts)))
-        while not done(counts):
-            for index in stale:
-                gains.pop(index, None)
-                below = self._smaller(index, counts[index])
-                if below:
-                    changed = [*counts[:index], below, *counts[index + 1 :]]
-                    ms = self._ms(changed)
-                    gains[index] = (
-                        (now - ms) / self._price(index, counts[index], below),
-                        below,
-                        ms,
-                    )
-            if not gains:
-                raise Error("the model cannot become that fast by losing channels alone")
-            best = max(gains, key=lambda index: (gains[index][0], -index))
-            counts[best] = gains[best][1]
-            now = self._ms(counts)
-            stale = set(range(len(counts)))
-        return counts
-
-    def _price(self, index: int, before: int, after: int) -> float:
-        """What a step costs: of the importance lost, the more the more is lost already."""
-        lost = self._lost[index]
-        whole = self._whole[index]
-        a, b = float(lost[whole - before]), float(lost[whole - after])
-        return max(1e-12, (b / (1 - min(b, 0.999))) - (a / (1 - min(a, 0.999))))

@@ -13,12 +13,10 @@ from edgecv.compress.channels import Labels
 from edgecv.compress.compensate import Seen, add_biases, elimination, make_up, readers
 from edgecv.compress.importance import Scores, scores
 from edgecv.compress.network import Network
+from edgecv.compress.search import Search, default_snap
 from edgecv.compress.surgery import Mask, remove_channels, total_macs
 from edgecv.compress.trace import trace
 from edgecv.errors import Error
-
-# Channels a kernel computes at once: a vector of an x86 tile has 8 columns, a depthwise vector 32.
-SNAP_SMALL, SNAP_LARGE, LARGE = 8, 16, 64
 
 
 @dataclass
@@ -89,11 +87,6 @@ class PruneReport:
         return "\n".join(lines + [f"warning: {text}" for text in self.warnings])
 
 
-def default_snap(channels: int) -> int:
-    """What counts of channels are rounded to (docs/compression.md has the measurements)."""
-    return SNAP_LARGE if channels >= LARGE else SNAP_SMALL
-
-
 def prune(
     model: Any,
     *,
@@ -105,6 +98,7 @@ def prune(
     keep: Sequence[str] = (),
     input_shapes: Optional[Mapping[str, Sequence[int]]] = None,
     seen: Optional[Mapping[str, Seen]] = None,
+    greedy: bool = False,
 ) -> Tuple[Any, PruneReport]:
     """Removes channels, the same share everywhere; returns (onnx.ModelProto, PruneReport).
 
@@ -120,6 +114,8 @@ def prune(
     seen: what ``edgecv.compress.compensate.observe`` saw over calibration data: the layers that
         read a removed channel make up for it, as far as the others predict it. "output" removes
         first what is made up for best.
+    greedy: not the same share everywhere, but where the most multiply-accumulates go for the least
+        importance; with ``macs``.
 
     Without ``seen`` the result computes what the model computes when all that reads a removed
     channel had weights of zero there. Fine-tune it in the framework it came from; without, accuracy
@@ -132,6 +128,11 @@ def prune(
     assert wanted is not None
     if not 0 < wanted < 1:
         raise Error(f"{'share' if macs is None else 'macs'} is {wanted!r}: it takes 0 to 1")
+    if greedy:
+        if macs is None:
+            raise Error("greedy goes with macs")
+        search = Search(job, lambda kept: float(total_macs(job.found, kept)))
+        return job.finish(search.until_macs(macs), "greedy")
     counts = job.uniform(wanted) if macs is None else job.uniform_for_macs(macs)
     return job.finish(counts, "uniform")
 

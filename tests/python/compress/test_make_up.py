@@ -112,6 +112,20 @@ def test_elimination_is_that_of_least_squares() -> None:
         assert np.square(rest).sum() / np.square(y).sum() == pytest.approx(lost, rel=1e-6)
 
 
+def test_few_samples_do_not_predict_everything() -> None:
+    """20 samples of 100 independent channels fit each other exactly, and say nothing."""
+    rng = np.random.default_rng(0)
+    net = Net(1, channels=100, size=1)
+    model = net.model(net.node("Flatten", ["x"], 0), 5)
+    samples = rng.normal(size=(20, 100, 1, 1)).astype(np.float32)
+    seen = next(iter(observe(model, samples).values()))
+    take = Take(0, 1, 1, np.arange(1, 101), "in")
+    rows = rng.normal(size=(100, 5))
+    result = elimination(np.arange(1, 101), np.arange(101), [Reader(take, seen, rows)])
+    assert result is not None
+    assert 0.2 < result[1][result[0][:50]].sum() < 0.8  # 0.04 if the samples were believed
+
+
 def test_output_needs_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, samples, _ = correlated()
     with pytest.raises(Error, match="'output' needs calibration data"):

@@ -115,6 +115,22 @@ def test_macs_target_is_met_closely() -> None:
     assert 0.3 <= 1 - report.macs_after / report.macs_before < 0.36
 
 
+def test_greedy_takes_where_it_costs_least() -> None:
+    net = Net(8)
+    a = net.conv("x", 32, 3)
+    b = net.conv(a, 32, 3)
+    model = net.finish(net.conv(b, 32, 3))
+    weights = net.weights[net.nodes[1].input[1]].copy()
+    weights[8:] *= 1e-3  # most of b's filters hardly count
+    for tensor in model.graph.initializer:
+        if tensor.name == net.nodes[1].input[1]:
+            tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
+    _, report = prune(model, macs=0.4, snap=8, greedy=True)
+    kept = {group.name: group.kept for group in report.groups}
+    assert kept[b] < min(kept[a], kept[net.nodes[2].name])
+    assert report.macs_after <= 0.6 * report.macs_before
+
+
 def test_importance_decides_what_goes() -> None:
     net = Net(8)
     model = net.finish(net.conv(net.act(net.norm(net.conv("x", 16, 3))), 8))
@@ -208,6 +224,8 @@ def test_old_opset_with_attributes() -> None:
         ({"macs": 0.3, "importance": "bn-scale"}, "no weights to judge by"),
         ({"macs": 0.3, "keep": ["nothing*"]}, "no layer is named 'nothing"),
         ({"macs": 0.999}, "at most"),
+        ({"macs": 0.999, "greedy": True}, "so much cannot go"),
+        ({"share": 0.5, "greedy": True}, "greedy goes with macs"),
     ],
 )
 def test_refusals(options: dict[str, Any], message: str) -> None:

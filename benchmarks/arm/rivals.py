@@ -77,6 +77,8 @@ def main() -> int:
     parser.add_argument("--site", type=Path, required=True)
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--models-of", default="mobilenet_v2,efficientnet_lite0")
+    parser.add_argument("--runtimes", default="litert,ort", help="which of these to count")
+    parser.add_argument("--cpus", default=",".join(ARM_PART))
     args = parser.parse_args()
     root, site = args.root.resolve(), args.site.resolve()
     plugin = emulate.build_plugin(root / "count")
@@ -86,7 +88,7 @@ def main() -> int:
             if not version(site, distribution):
                 print(f"{name}: {distribution} is not in {site}")
                 continue
-            for cpu in ARM_PART:
+            for cpu in args.cpus.split(",") if opener in args.runtimes.split(",") else ():
                 path = args.models.resolve() / f"{model}.{suffix}"
                 counts = count(root, site, plugin.resolve(), cpu, opener, path)
                 results.setdefault(model, {}).setdefault(name, {})[cpu] = {

@@ -49,6 +49,20 @@ def million(value: float) -> str:
     return f"{value / 1e6:.1f}"
 
 
+def rival_counts(by_cpu: dict[str, dict[str, float]], cpu: str) -> list[float]:
+    """Of another runtime on a CPU; A53's column holds A72, which has the same instructions."""
+    names = (cpu, "cortex-a72") if cpu == "cortex-a53" else (cpu,)
+    return [by_cpu[name]["instructions"] for name in names if name in by_cpu]
+
+
+def rival_text(by_cpu: dict[str, dict[str, float]], cpu: str) -> str:
+    """The cell of a runtime in a CPU's column."""
+    counts = rival_counts(by_cpu, cpu)
+    if not counts:
+        return "-"
+    return million(counts[0]) + "".join(f"; as A72 {million(n)}" for n in counts[1:])
+
+
 class Counter:
     """Counts models on all CPUs, with caches and blocks where their geometry is known."""
 
@@ -111,13 +125,10 @@ def model_table(
     line("thousand L2 misses, modelled", [f"{c.l2_misses / 1e3:.0f}" if c else "-" for c in known])
     for name, by_name in rivals.items():
         version = {f["version"] for f in by_name.values()}
-        cells = [million(by_name[cpu]["instructions"]) if cpu in by_name else "-" for cpu in CPUS]
+        cells = [rival_text(by_name, cpu) for cpu in CPUS]
         line(f"{name} ({', '.join(sorted(map(str, version)))})", cells)
     lowest = [
-        min(
-            (by_name[cpu]["instructions"] for by_name in rivals.values() if cpu in by_name),
-            default=0,
-        )
+        min((n for by_name in rivals.values() for n in rival_counts(by_name, cpu)), default=0)
         for cpu in CPUS
     ]
     ratios = [f"{c.instructions / low:.2f}" if low else "-" for c, low in zip(every, lowest)]

@@ -175,7 +175,7 @@ def compare(graph: Graph, oracle: Oracle, x: Array, into: Comparison) -> Dict[st
             if output.name not in into.alone:
                 into.alone.append(output.name)
             continue
-        reference = stored(_integers(theirs[output.name], output), output.shape)
+        reference = stored(integers(theirs[output.name], output), output.shape)
         apart = np.abs(ours.astype(np.int32) - reference.astype(np.int32))
         step = into.steps.setdefault(node.name, Step(node.name, node.op))
         step.values += int(apart.size)
@@ -186,7 +186,7 @@ def compare(graph: Graph, oracle: Oracle, x: Array, into: Comparison) -> Dict[st
     return theirs
 
 
-def _integers(array: Array, value: Value) -> Array:
+def integers(array: Array, value: Value) -> Array:
     """The integers of an s8 value that onnxruntime has as the f32 they stand for."""
     if array.dtype != np.float32:
         return array

@@ -431,7 +431,9 @@ def test_dynamic_becomes_static_with_calibration(tmp_path: Path) -> None:
     assert np.abs(answer - want).max() < 0.03 * np.abs(want).max()
     graph = to_graph(read((tmp_path / "m.ecv").read_bytes()))
     conv = next(node for node in graph.nodes if node.op == "Conv2d")
-    assert np.abs(graph.values[conv.inputs[1]].data).max() == 127
+    stored = graph.values[conv.inputs[1]].data
+    assert stored is not None
+    assert np.abs(stored).max() == 127
 
 
 def damaged(what: str) -> onnx.ModelProto:

@@ -45,10 +45,10 @@
   add(s0, s1, s2, s3, "v10", "v11", EDGECV_LOAD("8", "9", "w"), EDGECV_LOAD("0", "1", "a"), \
       EDGECV_LOAD("2", "3", "a"), EDGECV_LOAD("4", "5", "a"), EDGECV_LOAD("6", "7", "a"))
 
-#define EDGECV_BLOCK_OF_16(add)                                               \
-  EDGECV_EVEN(add, "0", "4", "8", "12")                                       \
-  EDGECV_ODD(add, "1", "5", "9", "13") EDGECV_EVEN(add, "2", "6", "10", "14") \
-      EDGECV_LAST(add, "3", "7", "11", "15")
+#define EDGECV_BLOCK_OF_16(add)         \
+  EDGECV_EVEN(add, "0", "4", "8", "12") \
+  EDGECV_ODD(add, "1", "5", "9", "13")  \
+  EDGECV_EVEN(add, "2", "6", "10", "14") EDGECV_LAST(add, "3", "7", "11", "15")
 #define EDGECV_BLOCK_OF_8(add) \
   EDGECV_EVEN(add, "0", "2", "4", "6") EDGECV_LAST(add, "1", "3", "5", "7")
 

@@ -80,6 +80,36 @@ def test_real_networks(name: str) -> None:
     assert check_against_masked(model, feed, 0.25, snap=8) > 500
 
 
+def test_shuffle_network() -> None:
+    """Units of ShuffleNetV2: half of the channels passes, the halves are interleaved."""
+    net = Net(21, size=8)
+    x = net.act(net.norm(net.conv("x", 48, 3)))
+    for _ in range(3):
+        a, b = net.split(x, 24)
+        y = net.act(net.norm(net.conv(b, 24)))
+        y = net.norm(net.conv(y, 24, 3, group=24))
+        y = net.act(net.norm(net.conv(y, 24)))
+        x = net.shuffle(net.node("Concat", [a, y], 48, axis=1), 2, 8)
+    model = net.finish(net.conv(x, 32))
+    assert check_against_masked(model, net.example(), 0.5, snap=1) > 40
+
+
+def test_residual_network() -> None:
+    """Basic blocks of ResNet, with a projection where the width changes."""
+    net = Net(22, size=8)
+    x = net.node("Relu", [net.norm(net.conv("x", 16, 3))], 16)
+    for width in (16, 16, 32, 32):
+        y = net.node("Relu", [net.norm(net.conv(x, width, 3))], width)
+        y = net.norm(net.conv(y, width, 3))
+        if net.width[x] != width:
+            x = net.norm(net.conv(x, width))
+        x = net.node("Relu", [net.node("Add", [y, x], width)], width)
+    job = PruneJob(net.finish(x), snap=1)
+    # A sum of three blocks is one group, as is the one behind the projection.
+    assert sorted(len(group.roots) for group in job.groups) == [16, 16, 16, 32, 32, 32]
+    assert check_against_masked(net.finish(x), net.example(), 0.5, snap=1) > 60
+
+
 def test_dead_channels_go_first_and_change_nothing() -> None:
     net = Net(5)
     a = net.conv("x", 32, 3)

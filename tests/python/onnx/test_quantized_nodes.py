@@ -557,3 +557,55 @@ def test_scales_of_channels(kind: str) -> None:
     else:
         assert kinds == [("Conv2d", "s8")] * 2
         assert len(result.remarks) == (kind == "dead")
+
+
+def test_old_opset() -> None:
+    """QLinearConv of opset 11, before DequantizeLinear had an axis."""
+    net = Net((1, 4, 6, 6), opset=11)
+    result = check(net, qlinear(net, "QLinearConv"), 0.05)
+    assert [node.op for node in result.graph.nodes] == ["Conv2d"]
+
+
+def test_integer_inputs_and_outputs(tmp_path: Path) -> None:
+    """They become f32, rounded by the API with the model's parameters."""
+    net = Net((1, 4, 6, 6))
+    parameters = [net.scale(0.03), net.const(np.array(120, np.uint8))]
+    x = net.op("DequantizeLinear", "x", *parameters)
+    w = net.weights(net.integers(8, 4, 3, 3).astype(np.int8), 0.01)
+    last = [net.scale(0.1), net.const(np.array(100, np.uint8))]
+    model = net.model(net.op("QuantizeLinear", net.op("Conv", x, w), *last))
+    model.graph.input[0].type.tensor_type.elem_type = T.UINT8
+    model.graph.output[0].type.tensor_type.elem_type = T.UINT8
+    q = net.rng.integers(0, 256, net.shape).astype(np.uint8)
+    want = (oracle(model, q).astype(np.float32) - 100) * np.float32(0.1)
+    report = edgecv.convert(model, tmp_path / "m.ecv")
+    assert len(report.remarks) == 2
+    with edgecv.load(tmp_path / "m.ecv") as loaded:
+        got = next(iter(loaded.run((q.astype(np.float32) - 120) * np.float32(0.03)).values()))
+    assert np.abs(got - want).max() < 0.101
+
+
+def test_sixteen_bits_stay_float() -> None:
+    """An activation of 16 bits is not rounded at all; what lies around stays as it is."""
+    net = Net((1, 4, 6, 6))
+    x = net.quantize("x", 0.03, 128)
+    w = net.weights(net.integers(8, 4, 3, 3).astype(np.int8), 0.01)
+    y = net.quantize(net.op("Conv", x, w), 0.0005, 0, np.int16)
+    w = net.weights(net.integers(4, 8, 1, 1).astype(np.int8), 0.01)
+    y = net.quantize(net.op("Conv", y, w), 0.1, 128)
+    result = check(net, y, 0.1, exact=False, level=LEVEL.ORT_DISABLE_ALL)
+    assert "16-bit integers are not used" in " ".join(result.remarks)
+    assert len(result.kept) == 2
+
+
+def test_blocks_of_weights_stay_float() -> None:
+    """4-bit weights with a scale a block of inputs: real weights, exact, in f32."""
+    net = Net((3, 64))
+    data = net.const(net.integers(64, 10, low=-8, high=7), T.INT4)
+    scale = net.scale(net.rng.uniform(0.05, 0.1, (4, 10)))
+    zero = net.const(np.zeros((4, 10), np.int64), T.INT4)
+    w = net.op("DequantizeLinear", data, scale, zero, axis=0, block_size=16)
+    y = net.quantize(net.op("MatMul", net.quantize("x", 0.03, 128), w), 0.1, 128)
+    result = check(net, y, 0.1, exact=False, level=LEVEL.ORT_DISABLE_ALL)
+    assert result.kept
+    assert "scales of another axis" in result.remarks[0]

@@ -12,7 +12,7 @@ Cases:
 3. DequantizeLinear of a constant (or of a constant's QuantizeLinear) is computed. The graph notes
    the scales of weights by the node that reads them, those of other constants by name.
 4. Integer graph inputs and outputs become f32; the API rounds.
-5. QuantizeLinear to 16 bits goes: its values stay f32.
+5. QuantizeLinear to 16 bits becomes a Clip: its values stay f32.
 6. QuantizeLinear of an activation with a scale a channel (before depthwise layers) becomes a
    FakeQuant of one scale between two BatchNormalization, which divide and multiply by what the
    scales differ in, and which the layers before and behind take into their weights.
@@ -34,6 +34,7 @@ from edgecv.graph.passes.rewrite import (
     UNKNOWN_SHAPE,
     Result,
     constant,
+    floats,
     input_name,
     normal_axis,
     replace_uses,
@@ -217,10 +218,16 @@ class _Adopter:
             graph.values[y].shape = data.shape
             return
         if dtype in _WIDE:
-            self._parameters(node, dtype)
+            scale, zero = self._parameters(node, dtype)
+            if scale.size != 1:
+                self._fail(node, input_name(node, 1), "gives an activation more than one scale")
             graph.remarks.append(f"{x}: 16-bit integers are not used, its values stay f32")
-            self._same(y, x)
-            self._codes[x] = None
+            ends = [float(((end - zero) * scale).reshape(-1)[0]) for end in _WIDE[dtype]]
+            bounds = [floats(graph, f"{node.name}.bound", end) for end in ends]
+            graph.values[y].dtype = "f32"
+            self._kinds[y] = dtype
+            self._nodes.append(Node("Clip", node.name, [x, *bounds], [y]))
+            self._codes[y] = None
             return
         scale, zero = self._parameters(node, dtype)
         if scale.size > 1:

@@ -10,12 +10,20 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from edgecv.calibrated import fingerprint
+from edgecv.calibrated import CalibratedModel, fingerprint
 from edgecv.doctor import diagnosis as diagnosing
 from edgecv.doctor.diagnosis import Diagnosis, diagnose
 from edgecv.doctor.ladder import Ladder, Limits, Row, drop_of, pareto
 from edgecv.doctor.state import State
-from edgecv.doctor.trial import DEFAULT, Score, Trials, digest_of, error_of, is_classifier
+from edgecv.doctor.trial import (
+    DEFAULT,
+    Score,
+    Subset,
+    Trials,
+    digest_of,
+    error_of,
+    is_classifier,
+)
 from edgecv.errors import Error
 from edgecv.format.writer import write
 from edgecv.graph.ir import Graph
@@ -135,6 +143,7 @@ class Doctor:
         self.samples: List[Sample] = list(data)
         self.progress: Progress = progress or _silent
         self.folder = folder
+        self._whole: Optional[CalibratedModel] = None
         memo = None
         if folder is not None:
             memo = folder / "weights"
@@ -181,11 +190,10 @@ class Doctor:
 
     def _evaluate(self, plan: Plan, evaluation: Evaluation) -> Dict[str, Any]:
         """Counts of a plan's conversion on pictures beyond calibration."""
-        from edgecv.calibrated import CalibratedModel
-        from edgecv.doctor.trial import Subset
-
-        whole = CalibratedModel(self.graph, Subset(self.samples), self._only_long_work, self.memo)
-        blob = write(whole.quantize(plan).graph, meta={}, preprocess={})
+        if self._whole is None:
+            every = Subset(self.samples)
+            self._whole = CalibratedModel(self.graph, every, self._only_long_work, self.memo)
+        blob = write(self._whole.quantize(plan).graph, meta={}, preprocess={})
         errors: List[float] = []
         agree = top1 = 0
         with self.trials.float_model() as real, load(blob, threads=1) as model:

@@ -2,8 +2,8 @@
 
     python benchmarks/arm/table.py --library libedgecv.a --models FOLDER
 
-FOLDER is that of make_models.py (`make arm`: build/arm-models); a model of single layers is put
-beside these. Needs llvm-mca 19 for estimates, which are left out without it.
+FOLDER is that of make_models.py (`make arm`: build/arm-models). Needs edgecv[convert], for a model
+of single layers, and llvm-mca 19 for estimates, which are left out without it.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def section(counter: Counter, folder: Path) -> str:
     spreads = [f["spread"] for m in rivals.values() for n in m.values() for f in n.values()]
     if spreads:
         lines += [f"Spread of the other runtimes' counts: at most {max(spreads):.1%}.", ""]
-    single = folder / "layers.ecv"
+    single = counter.work / "layers.ecv"
     layers.make(single)
     lines += ["Single layers, random weights:", "", *layer_table(counter.plain(single)), END]
     return "\n".join(lines)

@@ -27,6 +27,9 @@ Answers = Dict[str, NDArray[Any]]
 _ALIKE = 0.95  # correlation of two small pictures from which on they count as one
 _SIDE = 12  # of small pictures
 _SECONDS = 4.0  # of one measurement of time
+# A plan that seems slower is measured again: another job may have got in its way, none makes it
+# faster than it is.
+_NEAR, _AGAIN = 1.02, 3
 DEFAULT = Plan()
 
 
@@ -217,10 +220,18 @@ class Trials:
         work, usual, reference = work_of(made.graph), self._default_work, self._default
 
         def measure() -> List[float]:
-            return list(compare_times(reference, blob, self.check[0]))
+            best = compare_times(reference, blob, self.check[0])
+            for _ in range(_AGAIN):
+                if best[1] > _NEAR:
+                    best = min(best, compare_times(reference, blob, self.check[0]), key=_ratio)
+            return list(best)
 
         milliseconds, ratio = self.state.find(f"time {work}", measure)
         return milliseconds, 1.0 if work == usual else ratio
+
+
+def _ratio(measured: Tuple[float, float]) -> float:
+    return measured[1]
 
 
 def work_of(graph: Graph) -> str:

@@ -25,8 +25,11 @@ _EXCHANGED = frozenset({"Reshape", "Transpose", "Slice", "MaxPool2d"})
 
 
 def is_quantized(graph: Graph) -> bool:
-    """Whether a decluttered graph brings parameters of activations or weights with it."""
-    return bool(graph.given_weights) or any(node.op == "FakeQuant" for node in graph.nodes)
+    """Whether a decluttered graph brings parameters of activations or weights with it, or brought
+    such as were not taken over.
+    """
+    given = bool(graph.given_weights or graph.remarks)
+    return given or any(node.op == "FakeQuant" for node in graph.nodes)
 
 
 def settle(graph: Graph, kept: Set[str], ranges: Optional[Mapping[str, Range]] = None) -> Set[str]:

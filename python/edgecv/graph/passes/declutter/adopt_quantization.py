@@ -99,7 +99,10 @@ class _Adopter:
                 raise UnsupportedModelError(
                     f"the output {port.name!r} is integers of 16 bits; take it as f32"
                 )
-            if port.dtype in _CODES and port.value in self._codes:
+            of_channels = self._of_channels.get(port.value)
+            if of_channels is not None:
+                port.value = of_channels[2]
+            if port.dtype in _CODES and (of_channels is not None or port.value in self._codes):
                 port.dtype = "f32"
                 graph.remarks.append(f"the output {port.name!r} was integers and is f32 now")
         graph.drop_unused()

@@ -249,8 +249,8 @@ def work_of(graph: Graph) -> str:
 
 def compare_times(reference: bytes, other: bytes, sample: Sample) -> Tuple[float, float]:
     """(least milliseconds of the other file, its time over that of the reference): of runs that
-    take turns, those a quarter of which were faster. What else the machine does makes some runs
-    slower, of both alike.
+    take turns, those a quarter of which were faster. It is the CPU time of the one thread that
+    runs, which does not go on while other jobs have the CPU.
     """
     times: Tuple[List[float], List[float]] = ([], [])
     with load(reference, threads=1) as a, load(other, threads=1) as b:
@@ -260,9 +260,9 @@ def compare_times(reference: bytes, other: bytes, sample: Sample) -> Tuple[float
         while len(times[0]) < 9 or time.perf_counter() < end:
             order = (0, 1) if len(times[0]) % 2 == 0 else (1, 0)
             for which in order:
-                start = time.perf_counter()
+                start = time.thread_time()
                 (a, b)[which].run(sample)
-                times[which].append(time.perf_counter() - start)
+                times[which].append(time.thread_time() - start)
     usual, found = (float(np.quantile(one, 0.25)) for one in times)
     return min(times[1]) * 1e3, found / usual
 

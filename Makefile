@@ -36,7 +36,7 @@ SOURCES := $(shell find cpp bindings cmake python CMakeLists.txt pyproject.toml 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-cpp test-python lint lint-python lint-types lint-stubs lint-cpp \
         lint-tree lint-symbols bench bench-kernels peers bench-peers bench-cold bench-digests fuzz sanitize tsan \
-        slow wheel oldest arm format clean
+        slow wheel wheels oldest arm format clean
 
 help: ## print this table
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -128,6 +128,11 @@ wheel: $(VENV)/dev.stamp ## sdist, and the wheel from it, into dist/; check the 
 	@$(BIN)/python -m build -C build-dir=build/wheel -C cmake.define.EDGECV_WERROR=ON --outdir dist . >build/wheel.log 2>&1 || { tail -40 build/wheel.log; exit 1; }
 	@$(BIN)/python tools/check_wheel.py dist
 	@tools/try_wheel.sh $(BIN)/python dist
+
+wheels: $(VENV)/convert.stamp ## wheels for x86_64, aarch64 and armv7l (glibc 2.17; PYTHONS="python3.8 .."), sdist; ARM's tried emulated
+	@rm -rf dist
+	@JOBS=$(JOBS) PYTHON=$(BIN)/python tools/wheels.sh dist
+	@PYTHON=$(BIN)/python tools/arm_python.sh dist
 
 arm: $(VENV)/convert.stamp ## tests for aarch64, ARMv7, riscv64 on emulated CPUs; digests of real models; a gate on instruction counts
 	@JOBS=$(JOBS) PYTHON=$(BIN)/python tools/arm.sh build

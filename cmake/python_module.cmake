@@ -1,5 +1,11 @@
 # The private module edgecv._core: bindings/*.cpp over the core, by pybind11 (which needs exceptions and RTTI).
 
+# A build for another machine names that Python's headers and module suffix (tools/wheels.sh).
+set(EDGECV_PYTHON_INCLUDE "" CACHE PATH "Headers of the target's Python, if not this machine's")
+set(EDGECV_MODULE_SUFFIX "" CACHE STRING "File name suffix of the target's modules, if not this machine's")
+if(EDGECV_PYTHON_INCLUDE)
+  set(Python_INCLUDE_DIR "${EDGECV_PYTHON_INCLUDE}" CACHE PATH "" FORCE)
+endif()
 find_package(Python 3.8 REQUIRED COMPONENTS Interpreter Development.Module)
 if(NOT pybind11_DIR)
   execute_process(
@@ -28,5 +34,8 @@ endif()
 check_linker_flag(CXX "-Wl,--exclude-libs,ALL" EDGECV_HAS_EXCLUDE_LIBS)
 if(EDGECV_HAS_EXCLUDE_LIBS)
   target_link_options(_core PRIVATE -Wl,--exclude-libs,ALL)
+endif()
+if(EDGECV_MODULE_SUFFIX)
+  set_target_properties(_core PROPERTIES SUFFIX "${EDGECV_MODULE_SUFFIX}")
 endif()
 install(TARGETS _core LIBRARY DESTINATION edgecv)

@@ -1,6 +1,8 @@
 """Check the built distributions: one wheel of at most 2 MB with the module inside, and one sdist.
 
-    python tools/check_wheel.py DIST_FOLDER
+    python tools/check_wheel.py [--several] DIST_FOLDER
+
+With --several: one wheel or more (of other Pythons and architectures).
 
 Exit code: 0 good, 1 a violation.
 """
@@ -17,11 +19,12 @@ REQUIRED = ("edgecv/__init__.py", "edgecv/py.typed", "edgecv/_core.pyi")
 
 def main(arguments: list[str]) -> int:
     """Print the sizes and what is wrong."""
-    folder = Path(arguments[0])
+    several = "--several" in arguments
+    folder = Path(arguments[-1])
     wheels = sorted(folder.glob("*.whl"))
     sdists = sorted(folder.glob("*.tar.gz"))
     problems = []
-    if len(wheels) != 1 or len(sdists) != 1:
+    if len(sdists) != 1 or not wheels or (len(wheels) > 1 and not several):
         problems.append(f"want one wheel and one sdist, found {len(wheels)} and {len(sdists)}")
     for wheel in wheels:
         size = wheel.stat().st_size

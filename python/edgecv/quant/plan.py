@@ -1,14 +1,13 @@
 """Plans: how a model becomes int8, as a small text file (docs/doctor.md).
 
-The text is a subset of TOML: tables, ``key = value`` with strings, numbers, booleans and lists of
-them on one line, and comments.
+The text is TOML 1.0: [options], and a table of its own for each rule of layers and activations.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import re
+import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
@@ -17,12 +16,13 @@ from edgecv.errors import Error
 from edgecv.quant.lanes import GROUPS
 from edgecv.quant.ranges import METHODS, Range
 
+if sys.version_info >= (3, 11):
+    import tomllib  # novm: only where it is
+else:
+    import tomli as tomllib
+
 VERSION = 1
 WEIGHTS = ("lane-safe", "plain")
-_BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
-_HEADER = re.compile(r'\[\s*([a-z]+)\s*(?:\.\s*("(?:[^"\\]|\\.)*"|[A-Za-z0-9_-]+)\s*)?\]\Z')
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|#.*|.')
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _check_percent(what: str, value: float) -> None:
 
 
 def load(path: Path) -> Plan:
-    """Reads a plan file; raises Error naming the file and the line that is wrong."""
+    """Reads a plan file; raises Error naming the file and what is wrong."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as cause:
@@ -175,7 +175,7 @@ def load(path: Path) -> Plan:
 
 
 def parse(text: str) -> Plan:
-    """A plan from its text; raises Error naming the line that is wrong."""
+    """A plan from its text; raises Error naming what is wrong, and where."""
     tables = _tables(text)
     top = tables.pop(("", ""), {})
     version = top.pop("edgecv_plan", None)
@@ -233,88 +233,24 @@ def _pair(rule: str, values: List[Any]) -> Range:
     return float(values[0]), float(values[1])
 
 
-# -- the subset of TOML
+# -- TOML
 
 
 def _tables(text: str) -> Dict[Tuple[str, str], Dict[str, Any]]:
     """(table, name in it) -> keys and values, in order; ("", "") is what stands before any."""
-    at = ("", "")
-    tables: Dict[Tuple[str, str], Dict[str, Any]] = {at: {}}
-    for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), 1):
-        try:
-            line = _without_comment(raw).strip()
-            if not line:
-                continue
-            if line.startswith("["):
-                match = _HEADER.match(line)
-                if match is None:
-                    raise Error('a table is written as [options] or [layer."NAME"]')
-                name = match.group(2) or ""
-                at = (match.group(1), _unquoted(name) if name.startswith('"') else name)
-                if at in tables:
-                    raise Error(f"the table {line} stands twice")
-                tables[at] = {}
-                continue
-            key, equals, value = line.partition("=")
-            key = key.strip()
-            if not equals or not _BARE.match(key):
-                raise Error(f"{line!r} is neither a table nor KEY = VALUE")
-            if key in tables[at]:
-                raise Error(f"the key {key!r} stands twice")
-            tables[at][key] = _value(value.strip())
-        except Error as cause:
-            raise Error(f"line {number}: {cause}") from None
-    return tables
-
-
-def _without_comment(line: str) -> str:
-    tokens = _TOKEN.findall(line)
-    if any(token in ('"', "'") for token in tokens):
-        raise Error("a string has no end")
-    return "".join(token for token in tokens if not token.startswith("#"))
-
-
-def _value(text: str) -> Any:
-    if text.startswith("["):
-        if not text.endswith("]"):
-            raise Error("a list ends with ] on the same line")
-        return [_value(part) for part in _items(text[1:-1])]
-    if text.startswith('"'):
-        return _unquoted(text)
-    if len(text) >= 2 and text[0] == text[-1] == "'" and "'" not in text[1:-1]:
-        return text[1:-1]
-    if text in ("true", "false"):
-        return text == "true"
     try:
-        return int(text) if re.match(r"[+-]?[0-9]+\Z", text) else float(text)
-    except ValueError:
-        raise Error(f"{text!r} is no value: strings stand in quotes") from None
-
-
-def _items(text: str) -> List[str]:
-    """The items of a list, split at commas outside of strings."""
-    parts = [""]
-    for token in _TOKEN.findall(text):
-        if token == ",":
-            parts.append("")
+        document = tomllib.loads(text.lstrip("\ufeff"))
+    except tomllib.TOMLDecodeError as cause:
+        raise Error(f"not TOML: {cause}") from None
+    tables: Dict[Tuple[str, str], Dict[str, Any]] = {("", ""): {}}
+    for key, value in document.items():
+        if not isinstance(value, dict):
+            tables["", ""][key] = value
+        elif key in ("layer", "activation") and all(isinstance(v, dict) for v in value.values()):
+            tables.update(((key, rule), table) for rule, table in value.items())
         else:
-            parts[-1] += token
-    stripped = [part.strip() for part in parts]
-    return stripped[:-1] if stripped[-1] == "" else stripped
-
-
-def _unquoted(text: str) -> str:
-    if not re.match(r'"(?:[^"\\]|\\.)*"\Z', text):
-        raise Error(f"{text} is no string: it begins and ends with a quote")
-
-    def replace(match: Any) -> str:
-        if len(match.group(1)) > 1:
-            return chr(min(int(match.group(1)[1:], 16), 0x10FFFF))
-        if match.group(1) not in _ESCAPES:
-            raise Error(f"unknown escape \\{match.group(1)}")
-        return _ESCAPES[match.group(1)]
-
-    return re.sub(r"\\(u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", replace, text[1:-1])
+            tables[key, ""] = value
+    return tables
 
 
 def _quoted(text: str) -> str:

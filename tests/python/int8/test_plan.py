@@ -74,7 +74,7 @@ def test_cut_and_changed_texts_are_plans_or_errors() -> None:
     [
         ("", "not a plan"),
         ("edgecv_plan = 2", "not a plan"),
-        ("edgecv_plan = 1\nhello", "not TOML.*line 2"),
+        ("edgecv_plan = 1\nhello\n", "not TOML.*line 2"),
         ("edgecv_plan = 1\nwhat = 1", "unknown key 'what'"),
         ("edgecv_plan = 1\n[options]\nmethod = mse", "not TOML.*line 3"),
         ("edgecv_plan = 1\n[options]\nmethod = 'best'", "method is 'best': it takes 'auto'"),

@@ -20,7 +20,7 @@ from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes import pipeline
 from edgecv.graph.passes.quantize import LayerWeights
 from edgecv.graph.passes.settle import is_quantized
-from edgecv.imported import ImportedModel, of_imported, quantize_imported
+from edgecv.imported import ImportedModel, check_options, of_imported, quantize_imported
 from edgecv.model import load
 from edgecv.onnx.importer import import_model
 from edgecv.preprocess import Preprocess
@@ -83,7 +83,8 @@ def convert(
     golden_seeds: seeds of the generated inputs whose digests `edgecv verify` checks on the device.
     progress: called as progress(what, done, total) during long work.
     plan: a plan file, as `edgecv doctor` writes it (docs/doctor.md), in place of all options from
-        ``method`` to ``activation_bits``. One made for another model is refused.
+        ``method`` to ``activation_bits``. One made for another model is refused, and one for a
+        model that is quantized already, unless it says no more than method, percent and keep_float.
     cache: a folder that keeps rounded weights, so that the same layers are not rounded again.
 
     Raises UnsupportedModelError listing every node that cannot be converted, CalibrationError for
@@ -109,6 +110,8 @@ def convert(
     if calibration is None and (plan is not None or options != Plan()):
         what = "a plan is" if plan is not None else "options of int8 are"
         raise CalibrationError(f"{what} for int8 files: give calibration data")
+    if is_imported:
+        check_options(given, source_name(model))
     kept: List[str] = []
     imported: Optional[ImportedModel] = None
     layers: List[LayerWeights] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Dict, List, Optional
 
+from edgecv.errors import Error
 from edgecv.graph.ir import Graph
 from edgecv.graph.passes import pipeline
 from edgecv.graph.passes.quantize import LayerWeights, QuantizePass
@@ -29,6 +30,16 @@ class ImportedModel:
     kept: List[str]
     remarks: List[str]
     warnings: List[str]
+
+
+def check_options(plan: Plan, source: str) -> None:
+    """Raises Error when a plan says more than what a quantized model leaves open."""
+    left = Plan(plan.method, plan.percent, keep_float=plan.keep_float)
+    if replace(plan, model="", fingerprint="") != left:
+        raise Error(
+            f"{source} is quantized already, and its own parameters are kept: it takes method, "
+            "percent and keep_float, no other option of int8"
+        )
 
 
 def quantize_imported(

@@ -24,9 +24,11 @@ from onnxruntime.quantization import (
 from stepwise import Comparison, Oracle, compare
 
 import edgecv
+from edgecv.errors import Error
 from edgecv.format.reader import read
 from edgecv.format.to_graph import to_graph
 from edgecv.graph.ir import Graph
+from edgecv.quant.plan import LayerPlan, Plan
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "quantized"
 U8, S8, S4 = QuantType.QUInt8, QuantType.QInt8, QuantType.QInt4
@@ -82,7 +84,7 @@ def check(path: Path, tmp_path: Path, float_ops: int = 0) -> edgecv.ConversionRe
     assert total.unequal <= 0.004 * total.values, total
     assert sum(layer.dtype == "f32" for layer in report.layers) == float_ops
     with edgecv.load(target) as loaded:
-        assert loaded.verify()
+        assert loaded.verify().passed
     return report
 
 
@@ -132,6 +134,23 @@ def test_calibration_fills_what_is_missing(tmp_path: Path) -> None:
             want = next(iter(a.run(x).values()))
             got = next(iter(b.run(x).values()))
             assert np.abs(got - want).max() < 0.06 * np.abs(want).max()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lane_group": 8},
+        {"weights": "plain"},
+        {"weight_bits": {"/l/Gemm": 4}},
+        {"plan": Plan(layers={"*": LayerPlan(is_float=True)})},
+        {"plan": Plan(equalize=0.5)},
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(options: Dict[str, Any], tmp_path: Path) -> None:
+    path, data = DATA / "torch_qat_qnnpack.onnx", list(inputs(2, seed=1))
+    with pytest.raises(Error, match="is quantized already"):
+        edgecv.convert(path, tmp_path / "m.ecv", data, **options)
+    assert not list(tmp_path.iterdir())
 
 
 def test_dynamic_weights_stay(tmp_path: Path) -> None:

@@ -52,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
     """Runs one way."""
     if getattr(args, "report", None):
         check_name(args.report)
+    if getattr(args, "output", None):
+        check_target(args.output, args.model)
+        if args.threads < 1:
+            raise Error(f"--threads is {args.threads}: it takes 1 or more")
     return int(args.run_way(args))
 
 
@@ -97,11 +101,18 @@ def shapes_of(args: argparse.Namespace) -> Optional[Dict[str, List[int]]]:
     return parse_shapes(args.input_shape) or None
 
 
-def write_model(path: str, source: str, proto: Any) -> None:
-    """Writes the result, whole or not at all."""
+def check_target(path: str, source: str) -> None:
+    """Refuses, before long work, a file that cannot be written."""
     target = Path(path)
     if target.exists() and Path(source).exists() and target.samefile(source):
         raise Error(f"{path}: is the model itself, give another name for the result")
+    if target.is_dir() or not target.absolute().parent.is_dir():
+        raise Error(f"{path}: is a folder, or in one that is not there")
+
+
+def write_model(path: str, proto: Any) -> None:
+    """Writes the result, whole or not at all."""
+    target = Path(path)
     part = target.with_name(target.name + ".part")
     try:
         part.write_bytes(proto.SerializeToString(deterministic=True))
@@ -138,8 +149,9 @@ def measured(args: argparse.Namespace, proto: Any, report: Any) -> Optional[Dict
         for name, model in (("before", args.model), ("after", proto)):
             progress(f"convert ({name})", 0, 1)
             blob, conversion = convert_for_timing(
-                model, args.calibrate, shapes_of(args), preprocess=args.preprocess
-            )
+                model, args.calibrate, shapes_of(args),
+                preprocess=args.preprocess, progress=progress,
+            )  # fmt: skip
             conversion.measure(blob, threads=args.threads)
             files.append(blob)
             reports.append(conversion)

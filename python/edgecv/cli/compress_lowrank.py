@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
         keep=args.keep, measure=args.time_layers, threads=args.threads, always=args.always,
         input_shapes=compress.shapes_of(args),
     )  # fmt: skip
-    compress.write_model(args.output, args.model, proto)
     figures = compress.measured(args, proto, report)
+    compress.write_model(args.output, proto)
     if args.json:
         print(json.dumps({**report.to_dict(), "measured": figures}, indent=2))
         return 0

@@ -94,16 +94,18 @@ def run(args: argparse.Namespace) -> int:
     }
     macs = compress.share_of(args.macs, "--macs") if args.macs else None
     if args.by_time or args.target_ms is not None:
-        proto, report = prune_by_latency(
-            args.model, target_ms=args.target_ms, macs=macs, calibration=args.calibrate,
-            threads=args.threads, convert_options={"preprocess": args.preprocess}, **options,
-        )  # fmt: skip
+        with console.Progress() as progress:
+            more = {"preprocess": args.preprocess, "progress": progress}
+            proto, report = prune_by_latency(
+                args.model, target_ms=args.target_ms, macs=macs, calibration=args.calibrate,
+                threads=args.threads, convert_options=more, **options,
+            )  # fmt: skip
     else:
         share = compress.share_of(args.channels, "--channels") if args.channels else None
         greedy = args.greedy or (args.make_up and macs is not None)
         proto, report = prune(args.model, macs=macs, share=share, greedy=greedy, **options)
-    compress.write_model(args.output, args.model, proto)
     figures = compress.measured(args, proto, report)
+    compress.write_model(args.output, proto)
     if args.json:
         print(json.dumps({**report.to_dict(), "measured": figures}, indent=2))
         return 0

@@ -26,6 +26,7 @@ from edgecv.quant.progress import Progress
 
 Floats = NDArray[np.float64]
 _RIDGE = 0.01  # of the mean variance, added to each: few samples overstate what predicts what
+_NOISE = 1e-3  # of the mean square
 _ELIMINATED = 0.75
 _DENSE = ("Conv2d", "FullyConnected")
 
@@ -71,7 +72,9 @@ def _seen(moments: Moments) -> Seen:
         np.fill_diagonal(covariance, variances)
     else:
         covariance = np.diag(moments.products / count - np.square(mean))
-    ridge = _RIDGE * max(float(np.diagonal(covariance).mean()), 1e-12)
+    # The products are sums in f32: channels that do not vary have the variance of its noise.
+    noise = _NOISE * float(np.square(mean).mean())
+    ridge = _RIDGE * max(float(np.diagonal(covariance).mean()), noise, 1e-12)
     return Seen(mean, covariance + ridge * np.eye(len(mean)))
 
 
@@ -131,8 +134,8 @@ def elimination(
     losses = np.zeros(count)
     most = max(1, round(_ELIMINATED * count))
     for step in range(most):
-        loss = np.where(left, _losses(parts, left), np.inf)
-        gone = int(np.argmin(loss))
+        candidates, loss = np.flatnonzero(left), _losses(parts, left)
+        gone = int(candidates[np.argmin(loss[candidates])])
         order[step], losses[step], left[gone] = gone, loss[gone], False
         for part in parts:
             part.remove(gone)

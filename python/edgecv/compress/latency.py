@@ -86,6 +86,8 @@ def prune_by_latency(
         raise Error("give either target_ms or macs: how much is to go")
     if macs is not None and not 0 < macs < 1:
         raise Error(f"macs is {macs!r}: it takes 0 to 1")
+    if target_ms is not None and not target_ms > 0:
+        raise Error(f"target_ms is {target_ms!r}: it takes a number above 0")
     job = PruneJob(model, **options)
     shapes = options.get("input_shapes")
     more = dict(convert_options or {})

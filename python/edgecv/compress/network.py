@@ -16,6 +16,9 @@ from onnx import helper, numpy_helper  # isort: skip - load reports a missing on
 
 Array = NDArray[Any]
 Shape = Tuple[int, ...]
+# How ops on integers begin, those of com.microsoft included.
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinear", "QGemm",
+              "ConvInteger", "MatMulInteger")  # fmt: skip
 
 
 class Network:
@@ -33,6 +36,11 @@ class Network:
         self.proto = load_model(source)
         self._wanted_shapes = dict(input_shapes or {})
         graph = self.proto.graph
+        if any(node.op_type.startswith(_QUANTIZED) for node in graph.node):
+            raise Error(
+                "the model is quantized already: compress the float model it was made from, and "
+                "quantize the result"
+            )
         self._constants_to_initializers()
         self.weights: Dict[str, Array] = {
             tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer

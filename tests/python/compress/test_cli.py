@@ -85,6 +85,10 @@ def test_predicted_time_falls_with_the_channels() -> None:
         (["--macs", "-30%", "--importance", "taylor"], "belong together"),
         (["--macs", "-30%", "--gradients", "absent.npz"], "absent.npz"),
         (["--target-ms", "1000"], "is met"),
+        (["--target-ms", "nan"], "above 0"),
+        (["--macs", "-30%", "--measure", "--calibrate", "absent.npz"], "absent.npz"),
+        (["--macs", "-30%", "--measure", "--threads", "0"], "takes 1 or more"),
+        (["--macs", "-30%", "-o", "absent/out.onnx"], "not there"),
         (["--channels", "30%", "--by-time"], "--by-time goes with --macs"),
     ],
 )
@@ -97,6 +101,17 @@ def test_errors_are_one_line_and_write_nothing(
     assert message in captured.err
     assert captured.err.count("\n") == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize("way", ["prune --macs 30% -o {out}", "share -o {out}", "look"])
+def test_quantized_models_are_refused(
+    way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(__file__).resolve().parents[2] / "data" / "quantized" / "torch_ptq_fbgemm.onnx"
+    name, *options = way.format(out=tmp_path / "out.onnx").split()
+    assert main(["compress", name, str(path), *options]) == 2
+    assert "quantized already" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_model_itself_is_not_overwritten(

@@ -126,6 +126,21 @@ def test_few_samples_do_not_predict_everything() -> None:
     assert 0.2 < result[1][result[0][:50]].sum() < 0.8  # 0.04 if the samples were believed
 
 
+def test_one_sample_predicts_nothing() -> None:
+    """Channels that were seen once do not vary: the noise of their sums is no covariance."""
+    net = Net(1, channels=64, size=1)
+    model = net.model(net.node("Flatten", ["x"], 0), 5)
+    sample = np.random.default_rng(0).uniform(0.5, 1.5, (1, 64, 1, 1)).astype(np.float32)
+    seen = next(iter(observe(model, sample).values()))
+    assert np.linalg.eigvalsh(seen.covariance).min() > 0
+    rows = np.random.default_rng(1).normal(size=(64, 5))
+    take = Take(0, 1, 1, np.arange(1, 65), "in")
+    result = elimination(np.arange(1, 65), np.arange(65), [Reader(take, seen, rows)])
+    assert result is not None
+    assert sorted(result[0].tolist()) == list(range(64))
+    assert result[1].max() < 1.0
+
+
 def test_output_needs_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, samples, _ = correlated()
     with pytest.raises(Error, match="'output' needs calibration data"):

@@ -99,7 +99,7 @@ def convert(
         if given != Plan():
             raise Error("a plan holds all options of int8: give either a plan or such options")
         given = plan.check() if isinstance(plan, Plan) else load_plan(Path(plan))
-    target = _check_target(Path(out), model)
+    target = check_target(Path(out), model)
     graph = import_model(model, input_shapes=input_shapes)
     if given.fingerprint:
         given.check_model(fingerprint(graph), source_name(model))
@@ -247,7 +247,7 @@ def _source_bytes(model: Any) -> int:
     return len(model) if isinstance(model, bytes) else int(model.ByteSize())
 
 
-def _check_target(out: Path, model: Any) -> Path:
+def check_target(out: Path, model: Any) -> Path:
     """The file to write, behind symbolic links; refuses what a rename would destroy."""
     target = Path(os.path.realpath(out))
     if target.exists() and not target.is_file():

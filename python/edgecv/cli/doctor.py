@@ -113,6 +113,7 @@ class Told(console.Progress):
 
 def run(args: argparse.Namespace) -> int:
     """Examines and prints."""
+    from edgecv.convert import check_target
     from edgecv.doctor.doctor import Doctor
     from edgecv.doctor.ladder import Limits
     from edgecv.preprocess import Preprocess
@@ -126,6 +127,10 @@ def run(args: argparse.Namespace) -> int:
         raise Error("--labels is of --eval: give its pictures as well")
     if not args.max_slowdown > 0 or (args.max_ms is not None and not args.max_ms > 0):
         raise Error("--max-slowdown and --max-ms take numbers above 0")
+    if args.max_drop is not None and not args.max_drop >= 0:
+        raise Error(f"--max-drop is {args.max_drop}: it takes 0 or more")
+    if args.output:
+        check_target(Path(args.output), args.model)
     preprocess = None if args.preprocess is None else Preprocess.parse(args.preprocess)
     folder = Path(args.state) if args.state else _folder(args)
     with console.Progress() if sys.stderr.isatty() else Told() as progress:

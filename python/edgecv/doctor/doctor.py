@@ -113,7 +113,8 @@ class Report:
 class Doctor:
     """Examines one model. Bad input raises before anything is written.
 
-    folder: where measurements are kept, for a run that goes on after an interruption.
+    folder: where measurements are kept, for a run that goes on after an interruption; ``examine``
+        makes it.
     """
 
     def __init__(
@@ -144,18 +145,19 @@ class Doctor:
         self.progress: Progress = progress or _silent
         self.folder = folder
         self._whole: Optional[CalibratedModel] = None
-        memo = None
-        if folder is not None:
-            memo = folder / "weights"
-            try:
-                memo.mkdir(parents=True, exist_ok=True)
-            except OSError as cause:
-                raise Error(f"{folder}: cannot write here ({cause.strerror})") from cause
         key = f"{self.fingerprint}-{digest_of(self.samples)}"
-        self.memo = RoundingMemo(memo)
+        self.memo = RoundingMemo(None if folder is None else folder / "weights")
         self.trials = Trials(
             self.graph, self.samples, State(folder, key), self.memo, self._only_long_work
         )
+
+    def _make_folder(self) -> None:
+        if self.folder is None:
+            return
+        try:
+            (self.folder / "weights").mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise Error(f"{self.folder}: cannot write here ({cause.strerror})") from cause
 
     def _only_long_work(self, what: str, done: int, total: int) -> None:
         """Tells of passes over data, not of the layers of each trial."""
@@ -165,6 +167,7 @@ class Doctor:
     def examine(self, fix: bool, limits: Limits, evaluation: Optional[Evaluation] = None) -> Report:
         """Diagnoses; with ``fix`` also searches a better plan; measures both at the end."""
         began = time.perf_counter()
+        self._make_folder()
         found = diagnose(self.trials, self.start, self.progress)
         report = Report(
             self.source, self.fingerprint, len(self.trials.fit), len(self.trials.check),

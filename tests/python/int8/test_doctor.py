@@ -225,6 +225,7 @@ def test_command_line(files: dict[str, str], capsys: pytest.CaptureFixture[str])
     assert main(again) == 0
     assert Path(files["m.ecv"]).read_bytes() == made
     capsys.readouterr()
+    command += ["--state", files["m.doctor"]]
     assert main([*command, "--max-drop", "0", "--method", "percentile", "--percent", "51"]) == 1
     assert main([*command, "--max-ms", "1e-9"]) == 1
 
@@ -240,6 +241,11 @@ def test_command_line(files: dict[str, str], capsys: pytest.CaptureFixture[str])
         (["--method", "percentile", "--percent", "10"], "more than 50"),
         (["--calibrate", "none.npy"], "no such file or folder"),
         (["--max-slowdown", "0"], "above 0"),
+        (["--max-drop", "nan"], "0 or more"),
+        (["--fix", "-o", "m.onnx"], "is the model itself"),
+        (["--eval", "none"], "no such file or folder"),
+        (["--eval", "y.npy", "--labels", "x.npy"], "cannot read"),
+        (["--calibrate", "alike.npy"], "all alike"),
     ],
 )
 def test_bad_input_writes_nothing(
@@ -247,6 +253,7 @@ def test_bad_input_writes_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
+    np.save(tmp_path / "alike.npy", np.repeat(pictures(1), 3, axis=0))
     before = set(tmp_path.iterdir())
     assert main(["doctor", files["m.onnx"], "--calibrate", files["x.npy"], *options]) == 2
     assert message in capsys.readouterr().err

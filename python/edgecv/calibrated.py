@@ -146,8 +146,8 @@ class CalibratedModel:
         """The int8 graph a plan makes."""
         view = self.view(plan.equalize)
         lowered = copy_of(view.lowered)
+        options = self._options(plan)  # first, as it says which table's rule selects nothing
         chosen = self._float_nodes(plan)
-        options = self._options(plan)
         whole = "minmax" if plan.method == "auto" else plan.method
         ranges = dict(self.ranges(whole, plan.percent))
         percent = plan.percent if whole == "percentile" else None

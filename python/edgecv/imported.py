@@ -70,8 +70,8 @@ def quantize_imported(
     layers = [node.name for node in lowered.nodes if node.name in chosen and node.op in WEIGHTED]
     if layers and data is None and not plan.keep_float:
         remarks.append(
-            f"{len(layers)} layers stay f32, since what they read or write has no parameters in "
-            "the model; with calibration data they become int8"
+            f"{len(layers)} layers stay f32, since their weights, or what they read or write, have "
+            "no parameters of at most 8 bits in the model; with calibration data they become int8"
         )
     warnings = []
     if quantizer.split:

@@ -594,8 +594,18 @@ def test_sixteen_bits_stay_float() -> None:
     w = net.weights(net.integers(4, 8, 1, 1).astype(np.int8), 0.01)
     y = net.quantize(net.op("Conv", y, w), 0.1, 128)
     result = check(net, y, 0.1, exact=False, level=LEVEL.ORT_DISABLE_ALL)
-    assert "16-bit integers are not used" in " ".join(result.remarks)
+    assert "parameters of 16 bits are not used" in " ".join(result.remarks)
     assert len(result.kept) == 2
+
+
+def test_weights_of_sixteen_bits_are_remarked() -> None:
+    """They are f32 with their exact values, and no longer the model's own with calibration data."""
+    net = Net((1, 4, 6, 6))
+    w = net.weights(net.integers(8, 4, 3, 3).astype(np.int16) * 100, 1e-4)
+    y = net.quantize(net.op("Conv", net.quantize("x", 0.03, 128), w), 0.1, 128)
+    result = check(net, y, 0.1, exact=False, level=LEVEL.ORT_DISABLE_ALL)
+    assert "parameters of 16 bits are not used" in result.remarks[0]
+    assert len(result.kept) == 1
 
 
 def test_blocks_of_weights_stay_float() -> None:

@@ -224,7 +224,7 @@ class _Adopter:
             scale, zero = self._parameters(node, dtype)
             if scale.size != 1:
                 self._fail(node, input_name(node, 1), "gives an activation more than one scale")
-            graph.remarks.append(f"{x}: 16-bit integers are not used, its values stay f32")
+            self._remark_wide(x)
             ends = [float(((end - zero) * scale).reshape(-1)[0]) for end in _WIDE[dtype]]
             bounds = [floats(graph, f"{node.name}.bound", end) for end in ends]
             graph.values[y].dtype = "f32"
@@ -244,6 +244,11 @@ class _Adopter:
             self._same(y, x)
         else:
             self._emit_fake(node.name, x, y, code)
+
+    def _remark_wide(self, name: str) -> None:
+        self._graph.remarks.append(
+            f"{name}: its parameters of 16 bits are not used; it is f32, or int8 by calibration"
+        )
 
     def _quantize_channels(self, node: Node, dtype: str, scale: Array, zero: Array) -> None:
         graph = self._graph
@@ -336,6 +341,8 @@ class _Adopter:
         target.shape = tuple(data.shape)
         target.data = np.ascontiguousarray(centred * wide, np.float32)
         target.dtype = "f32"
+        if value.dtype in ("s16", "u16"):
+            self._remark_wide(value.name)
         if value.dtype in _CODES:
             self._weights[target.name] = (np.broadcast_to(wide, data.shape), np.abs(centred))
             if scale.size == 1:

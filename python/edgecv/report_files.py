@@ -12,6 +12,15 @@ from edgecv.report_html import Chart, page
 
 # What rounding and storing an output takes, in multiply-accumulates (docs/compression.md).
 _STORE = 16
+# What is told of a file before and after: (key of totals(), in words, how it is written).
+FIGURES = (
+    ("file_bytes", "int8 file, bytes", "{:,}"),
+    ("arena_bytes", "activation memory, bytes", "{:,}"),
+    ("packed_bytes", "weights in memory, bytes", "{:,}"),
+    ("macs", "multiply-accumulates", "{:,}"),
+    ("ms", "ms, minimum", "{:.3f}"),
+    ("median_ms", "ms, median", "{:.3f}"),
+)
 
 
 def check_name(path: str) -> str:
@@ -135,14 +144,7 @@ def save_comparison(
     layers = compare(before, after)
     sums = totals(before, after)
     lines = list(facts)
-    for key, what, form in (
-        ("file_bytes", "int8 file, bytes", "{:,}"),
-        ("arena_bytes", "activation memory, bytes", "{:,}"),
-        ("packed_bytes", "weights in memory, bytes", "{:,}"),
-        ("macs", "multiply-accumulates", "{:,}"),
-        ("ms", "ms, minimum", "{:.3f}"),
-        ("median_ms", "ms, median", "{:.3f}"),
-    ):
+    for key, what, form in FIGURES:
         a, b = sums["before"][key], sums["after"][key]
         change = f" ({100 * (b / a - 1):+.1f}%)" if a else ""
         lines.append((what, f"{form.format(a)} → {form.format(b)}{change}"))

@@ -21,7 +21,7 @@ from typing import Any, Dict, List, Optional
 
 from edgecv.cli.console import Progress, table
 from edgecv.errors import Error
-from edgecv.report_files import check_name
+from edgecv.report_files import FIGURES, check_name
 
 # One line a way: (name, what it does). The module edgecv.cli.compress_<name> has
 # add_arguments(parser) and run(args) -> int.
@@ -174,14 +174,7 @@ def print_measured(figures: Optional[Dict[str, Any]]) -> None:
         return
     before, after = figures["before"], figures["after"]
     rows = []
-    for key, what, form in (
-        ("file_bytes", "int8 file, bytes", "{:,}"),
-        ("arena_bytes", "activation memory, bytes", "{:,}"),
-        ("packed_bytes", "weights in memory, bytes", "{:,}"),
-        ("macs", "multiply-accumulates", "{:,}"),
-        ("ms", "ms, minimum", "{:.3f}"),
-        ("median_ms", "ms, median", "{:.3f}"),
-    ):
+    for key, what, form in FIGURES:
         change = 100 * (after[key] / before[key] - 1)
         rows.append((what, form.format(before[key]), form.format(after[key]), f"{change:+.1f}%"))
     table("", ("measured here", "before", "after", "change"), rows, right=(1, 2, 3))

@@ -178,8 +178,10 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     with pytest.raises(StopError):
         first.examine(True, limits)
     second = doctor_of(model, folder=tmp_path)
+    assert len(second.trials.state._known) == 4  # the plan's score, and three of single layers
     report = second.examine(True, limits)
     assert second.trials.state.reused >= 4
+    assert second.trials.state._known.keys() > first.trials.state._known.keys()
     third = doctor_of(model, folder=tmp_path)
     again = third.examine(True, limits)
     assert again.plan == report.plan

@@ -6,11 +6,11 @@ That is what they are defined to compute; afterwards a quantized model has one f
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence, Set
 
 import numpy as np
 
-from edgecv.errors import FormatError
+from edgecv.errors import FormatError, UnsupportedModelError
 from edgecv.onnx.load import onnx
 
 from onnx import helper, numpy_helper  # isort: skip - load reports a missing onnx
@@ -60,6 +60,10 @@ class _Writer:
                 f"node {self.name!r} ({self.node.op_type}) has no input {index}, which it needs"
             )
         return name
+
+    def refuse(self, why: str) -> NoReturn:
+        """Raises UnsupportedModelError."""
+        raise UnsupportedModelError(f"node {self.name!r}: {self.node.op_type} {why}")
 
     def optional(self, index: int) -> str:
         """Input ``index``, ``""`` when absent."""
@@ -127,6 +131,8 @@ def _bias(w: _Writer, index: int, first: str, second: str) -> List[str]:
 
 
 def _conv(w: _Writer) -> None:
+    if w.attrs.get("channels_last", 0):
+        w.refuse("with channels last is not supported")
     inputs = [w.operand(0), w.operand(3, 0)]
     inputs += _bias(w, 8, w.input(1), w.input(4))
     w.compute("Conv", inputs, w.input(6), w.optional(7), **w.kept(*_WINDOW))
@@ -179,6 +185,13 @@ def _binary(op: str) -> Callable[[_Writer], None]:
 
 def _unary(op: str, *attrs: str) -> Callable[[_Writer], None]:
     return lambda w: w.compute(op, [w.operand(0)], w.input(3), w.optional(4), **w.kept(*attrs))
+
+
+def _softmax(w: _Writer) -> None:
+    opset = int(w.attrs.get("opset", w.opset))
+    if (opset < 13) != (w.opset < 13):  # which flattens its axes
+        w.refuse(f"of opset {opset} in a model of opset {w.opset} is not supported")
+    _unary("Softmax", "axis")(w)
 
 
 def _pool(op: str, *attrs: str) -> Callable[[_Writer], None]:
@@ -234,7 +247,7 @@ _RULES: Dict[str, Callable[[_Writer], None]] = {
     "QLinearMul": _binary("Mul"),
     "QLinearSigmoid": _unary("Sigmoid"),
     "QLinearLeakyRelu": _unary("LeakyRelu", "alpha"),
-    "QLinearSoftmax": _unary("Softmax", "axis"),
+    "QLinearSoftmax": _softmax,
     "QLinearGlobalAveragePool": _pool("GlobalAveragePool"),
     "QLinearAveragePool": _pool("AveragePool", *_POOL),
     "QLinearReduceMean": _reduce_mean,

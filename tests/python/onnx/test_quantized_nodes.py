@@ -479,6 +479,28 @@ def test_bad_parameters(what: str, message: str, tmp_path: Path) -> None:
     assert not target.exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "attribute", "message"),
+    [
+        ("QLinearConv", {"channels_last": 1}, "with channels last is not supported"),
+        ("QLinearSoftmax", {"opset": 11}, "of opset 11 in a model of opset 17 is not supported"),
+    ],
+)
+def test_forms_of_other_meaning_are_refused(
+    name: str, attribute: Dict[str, int], message: str
+) -> None:
+    """Attributes of com.microsoft that change what an operator computes."""
+    model = Net((1, 4, 6, 6), opset=17)
+    proto = model.model(qlinear(model, name))
+    node = next(node for node in proto.graph.node if node.op_type == name)
+    kept = [attr for attr in node.attribute if attr.name not in attribute]
+    kept += [helper.make_attribute(key, value) for key, value in attribute.items()]
+    node.ClearField("attribute")
+    node.attribute.extend(kept)
+    with pytest.raises(Error, match=message):
+        imported(proto)
+
+
 @pytest.mark.parametrize("form", ["dense", "part", "depthwise", "grouped", "matmul", "extreme"])
 def test_wide_weights(form: str) -> None:
     """Weights beyond [-127, 127] multiply exactly, as a sum of two or three."""

@@ -1,4 +1,5 @@
-// Convolutions whose results lie halfway between two integers, and weights of -128.
+// Convolutions whose results lie halfway between two integers or on both sides of what 16 bits
+// hold, and weights of -128.
 #include "cases_conv.h"
 #include "check_rows.h"
 
@@ -42,7 +43,7 @@ void set_constants(Case* c, const std::vector<int8_t>& weights, float multiplier
 }
 
 size_t weight_count(const ConvShape& s) {
-  return static_cast<size_t>(int64_t{s.out_c} * s.in_c * s.kernel_h * s.kernel_w);
+  return static_cast<size_t>(int64_t{s.out_c} * s.in_c / s.groups * s.kernel_h * s.kernel_w);
 }
 
 }  // namespace
@@ -80,6 +81,44 @@ TEST(conv_s8_weights_of_minus_128) {
       c.text += " w -128";
       rows.check(c, draw);
     });
+  }
+  rows.finish(false);
+}
+
+// Kernels that know all results to be small take an addition for rounding, which leaves 16 bits:
+// what lies beyond must come out as the clamp's end, not its opposite.
+TEST(conv_s8_results_around_2_to_15) {
+  edgecv_test::RowChecker rows(Family::kConvS8);
+  Draw draw(edgecv_test::state().seed);
+  const auto check = [&](const ConvShape& shape) {
+    const double depth = static_cast<double>(weight_count(shape)) / shape.out_c;
+    for (const double most : {31990.0, 32760.0, 33000.0, 66000.0}) {
+      for (const Pattern pattern : {Pattern::kLowest, Pattern::kHighest}) {
+        for (const int8_t weight : {-127, 127}) {
+          Case c = edgecv_test::make_conv_case(Family::kConvS8, shape, draw,
+                                               WeightPattern::kMinus127, pattern);
+          set_constants(&c, std::vector<int8_t>(weight_count(shape), weight),
+                        static_cast<float>(most / (127.0 * 128.0 * depth)));
+          auto& p = *static_cast<ConvProblem*>(c.problem_storage.get());
+          p.in_zero_point = 0;
+          p.out_zero_point = draw.pick({-128, -2, 0, 127});
+          c.text += " w " + std::to_string(weight) + " most " + std::to_string(most);
+          rows.check(c, draw);
+        }
+      }
+    }
+  };
+  for (const int32_t channels : {8, 16, 24}) {
+    ConvShape shape;
+    shape.in_h = 3;
+    shape.in_w = 6;
+    shape.in_c = 8;
+    shape.out_c = channels;
+    shape.kernel_h = shape.kernel_w = 1;
+    check(shape);
+    shape.in_c = shape.groups = channels;
+    shape.kernel_h = shape.kernel_w = 3;
+    check(shape);
   }
   rows.finish(false);
 }

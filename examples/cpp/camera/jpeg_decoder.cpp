@@ -2,11 +2,11 @@
 
 #ifdef CAMERA_HAVE_JPEG
 
-#include <jerror.h>
-#include <jpeglib.h>  // after <cstdio>, which it needs
-
 #include <csetjmp>
 #include <cstdio>
+// Behind <cstdio>, which libjpeg's header needs.
+#include <jerror.h>
+#include <jpeglib.h>
 
 namespace camera {
 namespace {

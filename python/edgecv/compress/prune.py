@@ -160,6 +160,10 @@ class PruneJob:
         self.importance = importance
         self._seen = seen
         self.found = trace(Network(model, input_shapes))
+        if seen is not None and not readers(self.found, seen):
+            raise Error(
+                "no layer of the model can make up for channels that it reads: give its nodes names"
+            )
         self._pin(keep)
         self._roots = self.found.roots()
         magnitude = "l2" if importance == "output" else importance

@@ -141,6 +141,15 @@ def test_one_sample_predicts_nothing() -> None:
     assert result[1].max() < 1.0
 
 
+def test_names_are_needed_to_make_up() -> None:
+    model, samples, _ = correlated()
+    for node in model.graph.node:
+        node.name = ""
+    seen = observe(model, samples)
+    with pytest.raises(Error, match="give its nodes names"):
+        prune(model, share=0.3, seen=seen)
+
+
 def test_output_needs_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, samples, _ = correlated()
     with pytest.raises(Error, match="'output' needs calibration data"):

@@ -105,7 +105,8 @@ def count(
         options += f",blocks={blocks}"
     command = [EMULATOR, "-cpu", cpu, "-plugin", options, str(program), str(model)]
     run = subprocess.run([*fixed_addresses(), *command], capture_output=True, text=True)
-    if "Could not load plugin" in run.stderr or "-plugin" in run.stderr:
+    refused = "Could not load plugin" in run.stderr or "-plugin" in run.stderr
+    if run.returncode != 0 and refused:
         raise NotAvailableError(f"{EMULATOR} takes no such plugin: {run.stderr.strip()}")
     if run.returncode != 0:
         sys.exit(f"{' '.join(command)}\ngave {run.returncode}: {run.stderr.strip()}")

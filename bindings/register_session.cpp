@@ -156,7 +156,8 @@ class Session {
       tensor.size = sizeof(tensor);
       check(edgecv_model_tensor(model_, op.output, &tensor, &error), error);
       py::array values = empty_array(tensor.dtype, tensor.dims, tensor.rank);
-      trace.places.push_back({op.output, values.mutable_data(), tensor.bytes, tensor.dtype});
+      trace.places.push_back(
+          {op.output, values.mutable_data(), static_cast<size_t>(tensor.bytes), tensor.dtype});
       outputs.append(values);
     }
     edgecv_status status;

@@ -77,10 +77,13 @@ for architecture in "${architectures[@]}"; do
   package=$board/opt/edgecv
   rm -rf "$package"
   "$python" -m zipfile -e "${wheel[0]}" "$package"
+  # Not configured, the Debian lacks the links to these libraries of numpy's; by LD_LIBRARY_PATH the emulated loader of
+  # 32-bit ARM does not find them.
+  for library in blas lapack; do
+    ln -sf "$library/lib$library.so.3" "$board/usr/lib/$triple/"
+  done
   for cpu in $cpus; do
-    # Not configured, the Debian lacks the links that would lead to these libraries of numpy's.
-    "$emulator" -L "$board" -cpu "$cpu" -E "LD_LIBRARY_PATH=/usr/lib/$triple/blas:/usr/lib/$triple/lapack" \
-      -E "PYTHONPATH=$package" -E PYTHONHOME="$board/usr" -E PYTHONDONTWRITEBYTECODE=1 \
+    "$emulator" -L "$board" -cpu "$cpu" -E "PYTHONPATH=$package" -E PYTHONHOME="$board/usr" -E PYTHONDONTWRITEBYTECODE=1 \
       "$board/usr/bin/$interpreter" "$root/tools/board_digest.py" "$model" "${pictures[@]}" \
       >"$roots/$architecture-$cpu.txt" 2>"$roots/$architecture-$cpu.log" ||
       { cat "$roots/$architecture-$cpu.log" "$roots/$architecture-$cpu.txt"; exit 1; }

@@ -3,8 +3,9 @@
     python tools/check_deps.py
 
 C++:    base <- format, kernels <- ops <- runtime <- capi <- bindings; vision stands on kernels.
-Python: graph.ir <- graph.ops <- quant arithmetic <- graph.passes <- onnx, format, calibration;
-zoo, compress and cli on top. What `import edgecv` loads needs numpy alone, in Python 3.8 syntax.
+Python: graph.ir <- graph.ops <- quant arithmetic <- graph.passes <- onnx, tflite, format,
+calibration; zoo, compress and cli on top. What `import edgecv` loads needs numpy alone, in Python
+3.8 syntax.
 
 Exit code: 0 good, 1 a violation.
 """
@@ -49,6 +50,7 @@ PYTHON_LEVELS: list[tuple[str, int]] = [
     ("edgecv.doctor", 6),
     ("edgecv.compress", 6),
     ("edgecv.onnx", 5),
+    ("edgecv.tflite", 5),
     ("edgecv.quant.bias", 5),
     ("edgecv.quant.calibration", 5),
     ("edgecv.quant.data", 5),

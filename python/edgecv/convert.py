@@ -57,9 +57,10 @@ def convert(
     plan: Optional[Union[Plan, str, os.PathLike[str]]] = None,
     cache: Optional[Union[str, os.PathLike[str]]] = None,
 ) -> ConversionReport:
-    """Converts an ONNX model to an `.ecv` file.
+    """Converts an ONNX or TFLite model to an `.ecv` file.
 
-    model: path, bytes or onnx.ModelProto, opset 9 or newer.
+    model: path or bytes of an ONNX model, opset 9 or newer, or of a TFLite one, or an
+        onnx.ModelProto.
     out: path of the file to write; it appears whole or not at all.
     calibration: a folder of pictures (with ``preprocess``), a .npz/.npy file, or an iterable of f32
         arrays in the model's input shape. Without it the file is fp32, but for a model that is

@@ -1,4 +1,4 @@
-"""Turn an ONNX model into an .ecv file.
+"""Turn an ONNX or TFLite model into an .ecv file.
 
 With --calibrate the file is int8: give a folder of pictures that look like what the camera will see
 (64 or more), or a .npz/.npy file with samples along axis 0. Without it the file is fp32.
@@ -33,7 +33,7 @@ from edgecv.report import ConversionReport
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("model", help="ONNX file, opset 9 or newer")
+    parser.add_argument("model", help="ONNX file, opset 9 or newer, or TFLite file")
     parser.add_argument("-o", "--output", required=True, help="the .ecv file to write")
     add_quantization_arguments(parser)
     parser.add_argument(

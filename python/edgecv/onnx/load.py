@@ -1,4 +1,7 @@
-"""Reads an ONNX model from a path, bytes or a ModelProto and judges whether it is one."""
+"""Reads an ONNX model from a path, bytes or a ModelProto and judges whether it is one.
+
+A TFLite file, known by its identifier, becomes an ONNX model here.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from edgecv.errors import Error, FormatError
+from edgecv.tflite.reader import is_tflite
 
 try:
     import onnx
@@ -50,6 +54,10 @@ def load_model(source: ModelSource) -> Any:
 def _parse(data: bytes, where: str) -> Any:
     if not data:
         raise FormatError(f"{where}: is empty")
+    if is_tflite(data):
+        from edgecv.tflite.translate import translate
+
+        return translate(data, where)
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(data)

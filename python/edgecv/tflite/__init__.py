@@ -1,0 +1,1 @@
+"""TFLite models: a flatbuffer translated into ONNX, which the importer takes from there."""

@@ -82,6 +82,10 @@ def convert(model, kind: str) -> bytes:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         outside = tf.float32 if kind == "int8_inside" else getattr(tf, kind)
         converter.inference_input_type = converter.inference_output_type = outside
+    if kind == "int16":
+        ops = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.representative_dataset = lambda: samples(32, 1)
+        converter.target_spec.supported_ops = [ops]
     if kind == "sparse":
         converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
     return converter.convert()
@@ -124,7 +128,7 @@ def main() -> None:
     nets = {"mobile": mobile(), "swish": swish()}
     for model in nets.values():
         prepare(model)
-    for kind in ("float", "fp16", "dynamic", "int8", "uint8", "int8_inside"):
+    for kind in ("float", "fp16", "dynamic", "int8", "uint8", "int8_inside", "int16"):
         store(f"mobile_{kind}", convert(nets["mobile"], kind))
     for kind in ("float", "int8"):
         store(f"swish_{kind}", convert(nets["swish"], kind))

@@ -99,18 +99,21 @@ def test_int8_as_a_whole(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "tolerance"),
-    # LiteRT rounds the activations of dynamic quantization, too; here they are real numbers.
+    # LiteRT rounds the activations of dynamic quantization and 16-bit ones, too; here they are real
+    # numbers.
     [
         ("mobile_float", 1e-6),
         ("mobile_fp16", 1e-6),
         ("mobile_sparse", 1e-6),
         ("swish_float", 1e-6),
         ("mobile_dynamic", 1e-3),
+        ("mobile_int16", 6e-5),
     ],
 )
 def test_real_numbers(name: str, tolerance: float, tmp_path: Path) -> None:
     report, _ = converted(name, tmp_path)
     assert report.precision == "fp32"
+    assert any("of 16 bits" in remark for remark in report.remarks) == (name == "mobile_int16")
     with edgecv.load(tmp_path / "m.ecv") as model:
         results = model.run(real_input(name))
     output, ours = next(iter(results.items()))
@@ -144,6 +147,16 @@ def test_known_by_its_identifier(tmp_path: Path, capsys: pytest.CaptureFixture[s
         x = real_input("mobile_int8")
         for first, second in zip(a.run(x).values(), b.run(x).values()):
             np.testing.assert_array_equal(first, second)
+
+
+def test_pictures(tmp_path: Path) -> None:
+    """A recipe for pictures fits, as the input is [N, C, H, W] here."""
+    recipe = "resize=16,crop=13,mean=127,std=128"
+    edgecv.convert(DATA / "mobile_int8.tflite", tmp_path / "m.ecv", preprocess=recipe)
+    image = np.random.default_rng(1).integers(0, 256, (20, 24, 3), np.uint8)
+    with edgecv.load(tmp_path / "m.ecv") as model:
+        assert model.inputs[0].shape == (1, 3, 13, 13)
+        assert next(iter(model.run_image(image).values())).shape == (1, 10)
 
 
 def test_an_operator_without_a_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def main() -> int:
     args = parser.parse_args()
     logging.getLogger().setLevel(logging.ERROR)
     print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
-    for model in zoo.list_models():
+    for model in zoo.list_models("classification"):
         if args.model and model.name not in args.model:
             continue
         pictures = list(inputs(model, scoresets.load("tux139")))

@@ -64,7 +64,7 @@ def make_models(folder: Path, keep_ecv: bool = False) -> list[zoo.ZooModel]:
 
     The .ecv files are made every time, as edgecv changes, unless ``keep_ecv``.
     """
-    models = zoo.list_models()
+    models = zoo.list_models("classification")
     calibration = scoresets.load("calib64", _say)
     for model in models:
         source, qdq = find_source(folder, model), folder / f"{model.name}.qdq_u8s8.onnx"

@@ -44,7 +44,7 @@ def measure(folder: Path, names: list[str]) -> dict[str, Any]:
     sets, calibration = rivals.load_sets(), scoresets.load("calib64")
     ours = peers.find(peers.OURS)
     result: dict[str, Any] = {}
-    for model in zoo.list_models():
+    for model in zoo.list_models("classification"):
         source = zoo_models.find_source(folder, model)
         path = folder / f"{model.name}.setting.ecv"
         zoo_models.make_ecv(model, source, path, None)

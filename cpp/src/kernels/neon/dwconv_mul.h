@@ -7,6 +7,7 @@ namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
 constexpr int kWide = 4;
+constexpr bool kStridesShareRows = true;  // the code around blocks
 constexpr int block_outputs(int stride) { return stride == 1 ? kWide : 2; }
 
 // Weights of sixteen channels, a vector a tap, bias, multipliers.

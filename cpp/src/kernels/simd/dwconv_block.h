@@ -58,13 +58,17 @@ void sum_blocks(const BlockTask<kSize>& t) {
     for (int64_t u = t.unit_begin; u < t.unit_end; ++u) {
       const int64_t channel = unit_channel(*t.problem, u);
       unit.start();
-      unroll<kColumns>([&](auto column) __attribute__((always_inline)) {
-        Vec x[kSize];
-        unroll<kSize>([&](auto r) __attribute__((always_inline)) {
-          x[r] = load_s8_s16(rows[r][column] + channel);
+      if constexpr (UnitSums<kSize, kStride, kOutputs>::kByRows) {
+        unit.add_rows(rows, channel);
+      } else {
+        unroll<kColumns>([&](auto column) __attribute__((always_inline)) {
+          Vec x[kSize];
+          unroll<kSize>([&](auto r) __attribute__((always_inline)) {
+            x[r] = load_s8_s16(rows[r][column] + channel);
+          });
+          unit.template add_column<column>(x);
         });
-        unit.template add_column<column>(x);
-      });
+      }
       unit.packed += Shape::kUnitBytes;
       unit.out += 2 * kOutputs * kVecBytes;
     }

@@ -10,7 +10,8 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
-constexpr int kWide = 7, kNarrow = 4;  // outputs of a block
+constexpr int kWide = 7, kNarrow = 4;      // outputs of a block
+constexpr bool kStridesShareRows = false;  // the code around blocks
 
 template <int kSize>
 struct RowShape {
@@ -37,6 +38,7 @@ inline void put_weight(int8_t* unit, int64_t kh, int64_t kw, int64_t i, int16_t 
 template <int kSize, int kStride, int kOutputs>
 struct UnitSums {
   using Shape = RowShape<kSize>;
+  static constexpr bool kByRows = false;
   const int8_t* packed;
   int8_t* out;
   Vec last;  // previous column of the last row

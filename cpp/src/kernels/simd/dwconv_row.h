@@ -140,6 +140,7 @@ struct RowPointers {
   }
 };
 
+// kStride 0: looked up for each row.
 template <int kSize, int kStride>
 void run_row(const ConvProblem& p, const Operands& operands, int64_t begin, int64_t end,
              void* scratch) {
@@ -181,7 +182,13 @@ void run_row(const ConvProblem& p, const Operands& operands, int64_t begin, int6
       if (outputs != split.count) split = split_row(outputs);
       for (int64_t r = 0; r < kSize; ++r) t.rows[r] = rows[r] + phase * plan.phase_columns;
       t.out = out + phase * p.out_stride;
-      run_outputs<kSize, kStride>(t, split, clamp);
+      if constexpr (kStride != 0) {
+        run_outputs<kSize, kStride>(t, split, clamp);
+      } else if (p.stride_w == 1) {
+        run_outputs<kSize, 1>(t, split, clamp);
+      } else {
+        run_outputs<kSize, 2>(t, split, clamp);
+      }
     }
     if (++oh < p.out_h) continue;
     oh = 0;
@@ -196,7 +203,9 @@ template <int kSize>
 int row_run(const void* problem, const Operands& operands, int64_t begin, int64_t end,
             void* scratch) {
   const ConvProblem& p = as_conv(problem);
-  if (p.stride_w == 1) {
+  if constexpr (kStridesShareRows) {
+    run_row<kSize, 0>(p, operands, begin, end, scratch);
+  } else if (p.stride_w == 1) {
     run_row<kSize, 1>(p, operands, begin, end, scratch);
   } else {
     run_row<kSize, 2>(p, operands, begin, end, scratch);

@@ -144,7 +144,10 @@ def _move(t: Translator, op: Operator) -> None:
 
 
 def _transpose(t: Translator, op: Operator) -> None:
-    name = t.node("Transpose", [t.stored(t.tensor(op, 0))], t.base(op), perm=t.integers(op, 1))
+    source, perm = t.tensor(op, 0), t.integers(op, 1)
+    if sorted(perm) != list(range(len(t.shape(source)))):
+        raise t.broken(op, f"has the permutation {perm}")
+    name = t.node("Transpose", [t.stored(source)], t.base(op), perm=perm)
     t.finish(op, name)
 
 

@@ -254,4 +254,6 @@ def _names(enumeration: Any) -> Dict[int, str]:
 
 
 def _text(value: Optional[bytes]) -> str:
-    return (value or b"").decode("utf-8", "replace")
+    """A name, without what is not printable: names stand in reports and errors of one line."""
+    text = (value or b"").decode("utf-8", "replace")
+    return "".join(sign if sign.isprintable() else "?" for sign in text)

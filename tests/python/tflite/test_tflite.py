@@ -194,6 +194,13 @@ def test_damaged_bytes(name: str) -> None:
     assert not any("\n" in message for message in messages)
 
 
+def test_a_name_that_is_not_printable(tmp_path: Path) -> None:
+    data = (DATA / "mobile_int8.tflite").read_bytes().replace(b"depthwise", b"dep\nhw\xffse")
+    edgecv.convert(data, tmp_path / "m.ecv")
+    with edgecv.load(tmp_path / "m.ecv") as model:
+        assert model.verify().passed
+
+
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "tflite", None)
     with pytest.raises(Error, match=r"pip install edgecv\[convert\]"):

@@ -156,6 +156,9 @@ def _pad(t: Translator, op: Operator) -> None:
     rank, amounts = len(t.shape(source)), t.integers(op, 1)
     if len(amounts) != 2 * rank or min(amounts, default=0) < 0:
         raise t.broken(op, f"has the paddings {amounts}")
+    made = [size + sum(amounts[2 * i : 2 * i + 2]) for i, size in enumerate(t.shape(source))]
+    if made != list(t.shape(op.outputs[0])):
+        raise t.broken(op, f"its paddings give {made}, the file says another shape")
     order = TO_NCHW if rank == 4 else tuple(range(rank))
     pads = [amounts[2 * axis] for axis in order] + [amounts[2 * axis + 1] for axis in order]
     inputs = [t.planar(source) if rank == 4 else t.stored(source)]
@@ -207,7 +210,9 @@ def _resize(t: Translator, op: Operator) -> None:
     corners, half = bool(op.options["AlignCorners"]), bool(op.options["HalfPixelCenters"])
     place = "align_corners" if corners else "half_pixel" if half else "asymmetric"
     nearest = "round_prefer_ceil" if corners or half else "floor"
-    shape = t.shape(op.outputs[0])
+    source, shape = t.shape(op.inputs[0]), t.shape(op.outputs[0])
+    if [source[0], *t.integers(op, 1), source[3]] != list(shape):
+        raise t.broken(op, f"makes {list(shape)} of {list(source)}, its size is another")
     sizes = t.constant(f"{t.base(op)}/sizes", np.array([shape[i] for i in TO_NCHW], np.int64))
     attrs = {"mode": "linear"} if linear else {"mode": "nearest", "nearest_mode": nearest}
     inputs = [t.planar(op.inputs[0]), "", "", sizes]

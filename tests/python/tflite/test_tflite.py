@@ -23,6 +23,7 @@ from edgecv.onnx.importer import import_model
 from edgecv.tflite.ops import FORMS
 from edgecv.tflite.reader import read_model, unpack_int4
 from edgecv.tflite.sparse import Axis, densify
+from edgecv.tflite.translate import Translator
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "tflite"
 INT8 = ["mobile_int8", "mobile_uint8", "mobile_int8_inside", "swish_int8"]
@@ -192,6 +193,16 @@ def test_damaged_bytes(name: str) -> None:
             messages.append(str(error))
     assert messages
     assert not any("\n" in message for message in messages)
+
+
+@pytest.mark.parametrize(("name", "code"), [("mobile_int8", "PAD"), ("swish_int8", "RESIZE_")])
+def test_shapes_that_contradict(name: str, code: str) -> None:
+    """Neither place alone decides how large a tensor is."""
+    model = read_model((DATA / f"{name}.tflite").read_bytes(), name)
+    op = next(op for op in model.operators if op.code.startswith(code))
+    model.tensors[op.outputs[0]].shape = (1, 9, 1 << 30, 8)
+    with pytest.raises(FormatError, match=rf"operator {op.index} \({op.code}\)"):
+        Translator(model, name).run()
 
 
 def test_a_name_that_is_not_printable(tmp_path: Path) -> None:

@@ -155,6 +155,7 @@ def main() -> int:
         "everything int8": {},
         "in float: what follows the heads": {"keep_float": AFTER_HEADS},
         "in float: the heads and what follows": {"keep_float": HEADS + AFTER_HEADS},
+        **{f"--method {method}": {"method": method} for method in ("mse", "percentile")},
         **{f"plan {path.name}": {"plan": path} for path in args.plan},
     }
     recipe = zoo.find_model("nanodet").preprocess

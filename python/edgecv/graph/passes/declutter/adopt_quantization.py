@@ -6,7 +6,7 @@ f32 values that the integers stand for.
 Cases:
 1. QuantizeLinear of an activation becomes FakeQuant, which rounds f32 values to those its scale,
    zero point and bounds allow; DequantizeLinear of its output goes. One FakeQuant for several
-   QuantizeLinear that do the same.
+   QuantizeLinear that do the same, be it once as u8 and once as s8.
 2. Ops that move integers (Reshape, MaxPool, Concat, ...) move what they stand for. Clip of integers
    becomes a FakeQuant of narrower bounds.
 3. DequantizeLinear of a constant (or of a constant's QuantizeLinear) is computed. The graph notes
@@ -22,7 +22,7 @@ Raises UnsupportedModelError for parameters that mean nothing, naming node and t
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NoReturn, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,15 @@ from numpy.typing import NDArray
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Given, GivenWeights, Graph, Node, Value
 from edgecv.graph.passes.declutter.channel_scales import per_channel, rounded_f32, unclamped
+from edgecv.graph.passes.declutter.given_parameters import (
+    CODES,
+    WIDE,
+    by_output,
+    code_of,
+    fail,
+    parameters_of,
+    spread,
+)
 from edgecv.graph.passes.rewrite import (
     UNKNOWN_SHAPE,
     Result,
@@ -42,18 +51,6 @@ from edgecv.graph.passes.rewrite import (
 )
 
 Array = NDArray[Any]
-# dtype -> (least, largest, what is taken off to make it s8)
-_CODES: Dict[str, Tuple[int, int, int]] = {
-    "s8": (-128, 127, 0),
-    "u8": (0, 255, 128),
-    "s4": (-8, 7, 0),
-    "u4": (0, 15, 0),
-}
-_WIDE: Dict[str, Tuple[int, int]] = {
-    "s16": (-(2**15), 2**15 - 1),
-    "u16": (0, 2**16 - 1),
-    "s32": (-(2**31), 2**31 - 1),
-}
 _MOVES = frozenset(
     {
         "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Slice", "Split",
@@ -95,14 +92,14 @@ class _Adopter:
                 self._nodes.append(node)
         graph.nodes = self._nodes
         for port in graph.outputs:
-            if port.dtype in _WIDE and port.value in self._codes:
+            if port.dtype in WIDE and port.value in self._codes:
                 raise UnsupportedModelError(
                     f"the output {port.name!r} is integers of 16 bits; take it as f32"
                 )
             of_channels = self._of_channels.get(port.value)
             if of_channels is not None:
                 port.value = of_channels[2]
-            if port.dtype in _CODES and (of_channels is not None or port.value in self._codes):
+            if port.dtype in CODES and (of_channels is not None or port.value in self._codes):
                 port.dtype = "f32"
                 graph.remarks.append(f"the output {port.name!r} was integers and is f32 now")
         graph.drop_unused()
@@ -119,7 +116,7 @@ class _Adopter:
             first = next((node for node in readers if node.op == "DequantizeLinear"), None)
             if first is None:
                 continue  # refused where dtypes are checked
-            code = self._code(first, port.value, value.dtype)
+            code = code_of(graph, first, port.value, value.dtype)
             name = graph.fresh(f"{port.value}.quantized")
             integers = graph.add(Value(name, value.shape, value.dtype))
             replace_uses(graph, port.value, integers.name)
@@ -127,123 +124,49 @@ class _Adopter:
             self._emit_fake(f"{port.value}.quantize", port.value, integers.name, code)
             graph.remarks.append(f"the input {port.name!r} was integers and is f32 now")
 
-    # -- parameters
-
-    def _fail(self, node: Node, tensor: str, reason: str) -> NoReturn:
-        raise UnsupportedModelError(f"node {node.name!r} ({node.op}): {tensor!r} {reason}")
-
-    def _parameters(self, node: Node, dtype: str) -> Tuple[Array, Array]:
-        """(scale in f64, zero point in s64), of one shape, of a (De)QuantizeLinear, checked."""
-        graph = self._graph
-        name, zero_name = input_name(node, 1), input_name(node, 2)
-        if not name:
-            self._fail(node, node.inputs[0], "has no scale")
-        scale = constant(graph, name)
-        if scale is None:
-            self._fail(node, name, "is a scale that is not constant")
-        if graph.values[name].dtype != "f32":
-            self._fail(node, name, f"is a scale of dtype {graph.values[name].dtype}")
-        scale = scale.astype(np.float64)
-        if scale.size == 0 or not np.isfinite(scale).all():
-            self._fail(node, name, "is a scale that is not finite")
-        if (scale <= 0).any():
-            self._fail(node, name, f"is a scale of {scale.min():g}; it must be above 0")
-        if not zero_name:
-            return scale, np.zeros(scale.shape, np.int64)
-        zero = constant(graph, zero_name)
-        if zero is None:
-            self._fail(node, zero_name, "is a zero point that is not constant")
-        if graph.values[zero_name].dtype != dtype:
-            have = graph.values[zero_name].dtype
-            self._fail(node, zero_name, f"is a zero point of dtype {have} for integers of {dtype}")
-        if zero.shape != scale.shape and (zero.size, scale.size) != (1, 1):
-            self._fail(
-                node, zero_name,
-                f"is a zero point of shape {list(zero.shape)}, its scale {list(scale.shape)}",
-            )  # fmt: skip
-        return scale, zero.astype(np.int64).reshape(scale.shape)
-
-    def _code(self, node: Node, tensor: str, dtype: str) -> Given:
-        """How an activation of an integer dtype is coded."""
-        scale, zero = self._parameters(node, dtype)
-        if scale.size != 1:
-            self._fail(node, input_name(node, 1), "gives an activation more than one scale")
-        low, high, shift = _CODES[dtype]
-        least = 2.0**-100
-        if float(scale.max()) < least:
-            self._fail(node, input_name(node, 1), f"is a scale of {scale.max():g}, below 2^-100")
-        return Given(
-            float(np.float32(scale.reshape(-1)[0])),
-            int(zero.reshape(-1)[0]) - shift,
-            low - shift,
-            high - shift,
-        )
-
-    def _spread(self, node: Node, data: Array, parameter: Array) -> Array:
-        """A scale or zero point, broadcastable to the data: one, one a slice, or one a block."""
-        if parameter.size == 1:
-            return parameter.reshape((1,) * data.ndim)
-        axis = normal_axis(int(node.attrs.get("axis", 1)), data.ndim)
-        block = int(node.attrs.get("block_size", 0))
-        name = input_name(node, 1)
-        if not 0 <= axis < data.ndim:
-            self._fail(node, name, f"belongs to axis {axis} of a tensor of rank {data.ndim}")
-        if block:
-            wide = np.repeat(parameter, block, axis=axis) if parameter.ndim == data.ndim else None
-            if wide is None or wide.shape[axis] < data.shape[axis]:
-                self._fail(node, name, f"does not fit blocks of {block} on axis {axis}")
-            wide = wide.take(range(data.shape[axis]), axis)
-            if wide.shape != data.shape:
-                self._fail(node, name, f"does not fit blocks of {block} on axis {axis}")
-            return wide
-        if parameter.ndim != 1 or parameter.size != data.shape[axis]:
-            self._fail(
-                node, name,
-                f"has {parameter.size} entries for the {data.shape[axis]} of axis {axis}",
-            )  # fmt: skip
-        return parameter.reshape([-1 if i == axis else 1 for i in range(data.ndim)])
-
     # -- QuantizeLinear, DequantizeLinear
 
     def _quantize(self, node: Node) -> None:
         graph = self._graph
         x, y = node.inputs[0], node.outputs[0]
         dtype = graph.values[y].dtype
-        if dtype not in _CODES and dtype not in _WIDE:
-            self._fail(node, y, "is of a type that is not an integer of 4, 8 or 16 bits")
+        if dtype not in CODES and dtype not in WIDE:
+            fail(node, y, "is of a type that is not an integer of 4, 8 or 16 bits")
         data = constant(graph, x)
         if data is not None:
-            scale, zero = self._parameters(node, dtype)
-            low, high = _CODES[dtype][:2] if dtype in _CODES else _WIDE[dtype]
-            steps = np.rint(data / self._spread(node, data, scale).astype(np.float32))
-            steps = steps + self._spread(node, data, zero)
+            scale, zero = parameters_of(graph, node, dtype)
+            low, high = CODES[dtype][:2] if dtype in CODES else WIDE[dtype]
+            steps = np.rint(data / spread(node, data, scale).astype(np.float32))
+            steps = steps + spread(node, data, zero)
             graph.values[y].data = np.clip(steps, low, high).astype(np.int32)
             graph.values[y].shape = data.shape
             return
-        if dtype in _WIDE:
-            scale, zero = self._parameters(node, dtype)
+        if dtype in WIDE:
+            scale, zero = parameters_of(graph, node, dtype)
             if scale.size != 1:
-                self._fail(node, input_name(node, 1), "gives an activation more than one scale")
+                fail(node, input_name(node, 1), "gives an activation more than one scale")
             self._remark_wide(x)
-            ends = [float(((end - zero) * scale).reshape(-1)[0]) for end in _WIDE[dtype]]
+            ends = [float(((end - zero) * scale).reshape(-1)[0]) for end in WIDE[dtype]]
             bounds = [floats(graph, f"{node.name}.bound", end) for end in ends]
             graph.values[y].dtype = "f32"
             self._kinds[y] = dtype
             self._nodes.append(Node("Clip", node.name, [x, *bounds], [y]))
             self._codes[y] = None
             return
-        scale, zero = self._parameters(node, dtype)
+        scale, zero = parameters_of(graph, node, dtype)
         if scale.size > 1:
             self._quantize_channels(node, dtype, scale, zero)
             return
-        code = self._code(node, x, dtype)
-        known = self._codes.get(x) or self._fake.get((x, code))
-        if isinstance(known, str):
-            self._same(y, known)
-        elif known == code:
-            self._same(y, x)
-        else:
+        code = code_of(graph, node, x, dtype)
+        same = x if self._codes.get(x) == code else self._fake.get((x, code))
+        if same is None:
             self._emit_fake(node.name, x, y, code)
+        elif self._kinds[same] == dtype:
+            self._same(y, same)
+        else:  # u8 read as s8 of a zero point 128 below, or the other way: the same steps
+            graph.values[y].dtype = "f32"
+            self._kinds[y], self._codes[y] = dtype, code
+            self._nodes.append(Node("Identity", node.name, [same], [y]))
 
     def _remark_wide(self, name: str) -> None:
         self._graph.remarks.append(
@@ -256,12 +179,12 @@ class _Adopter:
         shape, name = graph.values[x].shape, input_name(node, 1)
         axis = normal_axis(int(node.attrs.get("axis", 1)), len(shape))
         if axis != 1 or scale.shape != shape[1:2]:
-            self._fail(node, name, "gives an activation scales that are not of its channels")
+            fail(node, name, "gives an activation scales that are not of its channels")
         known = self._channels.get((x, tuple(scale)))
         if known is not None:
             self._same(y, known)
             return
-        low, high, shift = _CODES[dtype]
+        low, high, shift = CODES[dtype]
         first = int(zero.min())
         unequal = int((zero != first).sum())
         source, least = unclamped(
@@ -294,9 +217,9 @@ class _Adopter:
     def _dequantize_channels(self, node: Node) -> None:
         x, y = node.inputs[0], node.outputs[0]
         scale, zero, real = self._of_channels[x]
-        other, other_zero = self._parameters(node, self._kinds[x])
+        other, other_zero = parameters_of(self._graph, node, self._kinds[x])
         if not (np.array_equal(scale, other) and np.array_equal(zero, other_zero)):
-            self._fail(node, x, "was quantized with another scale or zero point")
+            fail(node, x, "was quantized with another scale or zero point")
         self._same(y, real)
 
     def _emit_fake(self, name: str, x: str, y: str, code: Given) -> None:
@@ -323,11 +246,11 @@ class _Adopter:
         if x in self._codes:
             code = self._codes[x]
             if code is not None:
-                other = self._code(node, x, self._kinds[x])
+                other = code_of(graph, node, x, self._kinds[x])
                 if (other.scale, other.zero_point) != (code.scale, code.zero_point):
-                    self._fail(node, x, "was quantized with another scale or zero point")
+                    fail(node, x, "was quantized with another scale or zero point")
         elif value.dtype != "f32" or scalar(graph, input_name(node, 1)) != 1.0:
-            self._fail(node, x, f"is computed integers ({value.dtype}) that nothing quantized")
+            fail(node, x, f"is computed integers ({value.dtype}) that nothing quantized")
         self._same(y, x)
 
     def _constant(self, node: Node, value: Value) -> None:
@@ -335,18 +258,18 @@ class _Adopter:
         graph = self._graph
         assert value.data is not None
         data = value.data.astype(np.int64)
-        scale, zero = self._parameters(node, value.dtype)
-        wide, centred = self._spread(node, data, scale), data - self._spread(node, data, zero)
+        scale, zero = parameters_of(graph, node, value.dtype)
+        wide, centred = spread(node, data, scale), data - spread(node, data, zero)
         target = graph.values[node.outputs[0]]
         target.shape = tuple(data.shape)
         target.data = np.ascontiguousarray(centred * wide, np.float32)
         target.dtype = "f32"
         if value.dtype in ("s16", "u16"):
             self._remark_wide(value.name)
-        if value.dtype in _CODES:
+        if value.dtype in CODES:
             self._weights[target.name] = (np.broadcast_to(wide, data.shape), np.abs(centred))
             if scale.size == 1:
-                graph.given[target.name] = self._code(node, target.name, value.dtype)
+                graph.given[target.name] = code_of(graph, node, target.name, value.dtype)
 
     # -- other nodes
 
@@ -354,12 +277,12 @@ class _Adopter:
         """A node with an input that was integers: a move of it, or a node of real numbers."""
         graph = self._graph
         outputs = [graph.values[name] for name in node.outputs if name]
-        if not any(v.dtype in _CODES or v.dtype in _WIDE for v in outputs):  # reads real numbers
+        if not any(v.dtype in CODES or v.dtype in WIDE for v in outputs):  # reads real numbers
             self._note_weights(node)
             self._nodes.append(node)
             return
         if any(name in self._of_channels for name in node.inputs):
-            self._fail(node, node.inputs[0], "is integers of several scales")
+            fail(node, node.inputs[0], "is integers of several scales")
         code = self._codes.get(node.inputs[0])
         if node.op in ("Clip", "Max", "Min", "Relu") and code is not None:
             self._clip(node, code)
@@ -367,11 +290,11 @@ class _Adopter:
         if node.op == "Pad" and code is not None:
             self._pad(node, code)
         elif node.op not in _MOVES and not self._keeps_type(node):
-            self._fail(node, node.inputs[0], "is integers, on which this op is not supported")
+            fail(node, node.inputs[0], "is integers, on which this op is not supported")
         if node.op == "Concat" and any(self._codes.get(name) != code for name in node.inputs):
-            self._fail(node, node.outputs[0], "is made of integers of unequal scales")
+            fail(node, node.outputs[0], "is made of integers of unequal scales")
         for value in outputs:
-            if value.dtype in _CODES or value.dtype in _WIDE:
+            if value.dtype in CODES or value.dtype in WIDE:
                 self._kinds[value.name] = value.dtype
                 value.dtype = "f32"
                 self._codes[value.name] = code
@@ -403,7 +326,7 @@ class _Adopter:
         for position, name in enumerate([*names, "", ""][:2]):
             bound = scalar(graph, name) if name else None
             if name and bound is None:
-                self._fail(node, name, "is a bound that is not constant")
+                fail(node, name, "is a bound that is not constant")
             if bound is not None and position == 0:
                 low = max(low, int(bound) - shift)
             elif bound is not None:
@@ -425,21 +348,8 @@ class _Adopter:
         found = self._weights.get(input_name(node, index))
         if found is None or any(graph.values[n].shape == UNKNOWN_SHAPE for n in node.outputs):
             return
-        scales, sizes = (_by_output(node, index, array) for array in found)
+        scales, sizes = (by_output(node, index, array) for array in found)
         if (scales != scales[:, :1]).any():
             graph.remarks.append(f"{node.name}: its weights have scales of another axis")
             return
         graph.given_weights[node.name] = GivenWeights(scales[:, 0].copy(), sizes.max(axis=1))
-
-
-def _by_output(node: Node, index: int, array: Array) -> Array:
-    """[output channels, all else] of an array of the weights' shape."""
-    if node.op == "ConvTranspose":
-        groups = int(node.attrs.get("group", 1))
-        split = array.reshape(groups, -1, *array.shape[1:]).swapaxes(1, 2)
-        return split.reshape(groups * array.shape[1], -1)
-    if node.op == "Gemm" and not node.attrs.get("transB", 0):
-        array = array.T
-    elif node.op == "MatMul":
-        array = np.moveaxis(array, -1 if index else -2, 0)
-    return array.reshape(array.shape[0], -1)

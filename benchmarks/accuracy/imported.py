@@ -77,11 +77,12 @@ def row(network: str, name: str, path: Path, arrays: list[Any], folder: Path) ->
     oracle = stepwise.Oracle(onnx.load(str(path)), graph)
     seen = stepwise.Comparison()
     whole, last, labels = np.zeros(3, np.int64), np.zeros(3, np.int64), 0
-    port = graph.outputs[0]
+    port, first = graph.outputs[0], graph.values[graph.inputs[0].value]
     with edgecv.load(target) as model:
         for x in arrays:
             theirs = stepwise.compare(graph, oracle, x, seen)
-            ours = model.trace(x, raw=True)
+            feed = x if first.dtype == "s8" else stepwise.stored(x, first.shape)
+            ours = model.trace(feed, raw=True)
             for value in graph.values.values():
                 if value.name in theirs and value.name in ours and value.dtype == "s8":
                     counts = apart(value, ours, theirs)

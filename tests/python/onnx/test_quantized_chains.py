@@ -271,3 +271,30 @@ def test_rounded_as_both_types() -> None:
     a, b = net.quantize("x", 0.0317, 100), net.quantize("x", 0.0317, -28, np.int8)
     result = check(net, net.quantize(net.op("Mul", a, b), 0.0971, 20), 0.0971)
     assert [node.op for node in result.graph.nodes] == ["Mul"]
+
+
+@pytest.mark.parametrize("move", ["cast", "clip", "transpose", "reshape"])
+def test_weights_between_their_roundings(move: str) -> None:
+    """QuantizeLinear of constant weights, a step on integers, DequantizeLinear."""
+    net = Net((1, 8, 6, 6))
+    x = net.quantize("x", 0.0317, 100)
+    real = net.rng.normal(0, 0.5, (8, 8, 1, 1)).astype(np.float32)
+    scale, zero = net.scale(0.0113), net.const(np.array(0, np.int8))
+    q = net.op("QuantizeLinear", net.const(real), scale, zero)
+    if move == "cast":
+        q = net.op("Cast", q, to=T.INT8)
+    elif move == "clip":
+        q = net.op("Clip", q, net.const(np.array(-50, np.int8)), net.const(np.array(60, np.int8)))
+    elif move == "transpose":
+        q = net.op("Transpose", q, perm=[1, 0, 2, 3])
+    else:
+        q = net.op("Reshape", q, net.const(np.array([8, 8, 1, 1], np.int64)))
+    y = net.op("Conv", x, net.op("DequantizeLinear", q, scale, zero))
+    result = check(net, net.quantize(y, 0.0471, 128), 0.0471)
+    assert list(int8(result).values()) == ["s8"]
+    integers = np.clip(np.rint(real / np.float32(0.0113)), -128, 127)
+    integers = np.clip(integers, -50, 60) if move == "clip" else integers
+    integers = integers.swapaxes(0, 1) if move == "transpose" else integers
+    stored = result.graph.values[result.graph.nodes[0].inputs[1]].data
+    assert stored is not None
+    np.testing.assert_array_equal(stored.reshape(8, 8), integers.reshape(8, 8))

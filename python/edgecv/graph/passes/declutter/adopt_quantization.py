@@ -9,8 +9,9 @@ Cases:
    QuantizeLinear that do the same, be it once as u8 and once as s8.
 2. Ops that move integers (Reshape, MaxPool, Concat, ...) move what they stand for. Clip of integers
    becomes a FakeQuant of narrower bounds.
-3. DequantizeLinear of a constant (or of a constant's QuantizeLinear) is computed. The graph notes
-   the scales of weights by the node that reads them, those of other constants by name.
+3. DequantizeLinear of a constant (or of a constant's QuantizeLinear, with Cast, Clip or moves
+   between) is computed. The graph notes the scales of weights by the node that reads them, those
+   of other constants by name.
 4. Integer graph inputs and outputs become f32; the API rounds.
 5. QuantizeLinear to 16 bits becomes a Clip: its values stay f32.
 6. QuantizeLinear of an activation with a scale a channel (before depthwise layers) becomes a
@@ -36,6 +37,7 @@ from edgecv.graph.passes.declutter.given_parameters import (
     by_output,
     code_of,
     fail,
+    moved_integers,
     parameters_of,
     spread,
 )
@@ -88,6 +90,11 @@ class _Adopter:
             elif any(name in self._codes for name in node.inputs):
                 self._compute(node)
             else:
+                integers = moved_integers(graph, node)
+                if integers is not None:
+                    value = graph.values[node.outputs[0]]
+                    value.data, value.shape = integers, integers.shape
+                    continue
                 self._note_weights(node)
                 self._nodes.append(node)
         graph.nodes = self._nodes

@@ -4,7 +4,7 @@ reads them by.
 
 from __future__ import annotations
 
-from typing import Any, Dict, NoReturn, Tuple
+from typing import Any, Dict, NoReturn, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,32 @@ def spread(node: Node, data: Array, parameter: Array) -> Array:
             f"has {parameter.size} entries for the {data.shape[axis]} of axis {axis}",
         )  # fmt: skip
     return parameter.reshape([-1 if i == axis else 1 for i in range(data.ndim)])
+
+
+def moved_integers(graph: Graph, node: Node) -> Optional[Array]:
+    """What a Cast, Clip or move makes of constant integers; None for other nodes and inputs."""
+    if node.op not in ("Cast", "Clip", "Identity", "Reshape", "Transpose"):
+        return None
+    dtype = graph.values[node.outputs[0]].dtype
+    data, *others = (constant(graph, name) if name else None for name in node.inputs)
+    given = sum(bool(name) for name in node.inputs[1:])
+    if data is None or dtype not in CODES or given != sum(each is not None for each in others):
+        return None
+    if node.op == "Transpose":
+        return np.transpose(data, node.attrs.get("perm"))
+    if node.op == "Reshape":
+        shape = graph.values[node.outputs[0]].shape
+        return data.reshape(shape) if data.size == np.prod(shape) else None
+    bounds = CODES[dtype][:2]
+    if node.op == "Clip":
+        low, high = (
+            bound if each is None else int(each.reshape(-1)[0])
+            for each, bound in zip([*others, None, None], bounds)
+        )
+        return np.clip(data, low, high)
+    if data.size and not bounds[0] <= data.min() <= data.max() <= bounds[1]:
+        fail(node, node.inputs[0], f"is integers that {dtype} cannot hold")
+    return data
 
 
 def by_output(node: Node, index: int, array: Array) -> Array:

@@ -56,6 +56,7 @@ def convert(
     progress: Optional[Progress] = None,
     plan: Optional[Union[Plan, str, os.PathLike[str]]] = None,
     cache: Optional[Union[str, os.PathLike[str]]] = None,
+    encodings: Optional[Union[str, os.PathLike[str]]] = None,
 ) -> ConversionReport:
     """Converts an ONNX or TFLite model to an `.ecv` file.
 
@@ -87,6 +88,8 @@ def convert(
         ``method`` to ``activation_bits``. One made for another model is refused, and one for a
         model that is quantized already, unless it says no more than method, percent and keep_float.
     cache: a folder that keeps rounded weights, so that the same layers are not rounded again.
+    encodings: a file of encodings that AIMET wrote beside a float model; the model is then one that
+        is quantized already.
 
     Raises UnsupportedModelError listing every node that cannot be converted, CalibrationError for
     unusable data, Error for an unreadable model.
@@ -101,7 +104,7 @@ def convert(
             raise Error("a plan holds all options of int8: give either a plan or such options")
         given = plan.check() if isinstance(plan, Plan) else load_plan(Path(plan))
     target = check_target(Path(out), model)
-    graph = import_model(model, input_shapes=input_shapes)
+    graph = import_model(model, input_shapes=input_shapes, encodings=encodings)
     if given.fingerprint:
         given.check_model(fingerprint(graph), source_name(model))
     graph = pipeline.declutter(graph)

@@ -75,9 +75,10 @@ def quantize_imported(
         )
     warnings = []
     if quantizer.split:
+        named = ", ".join(quantizer.split[:4]) + (", ..." if len(quantizer.split) > 4 else "")
         warnings.append(
             f"{len(quantizer.split)} layers have weights beyond [-127, 127] and read their input "
-            f"twice: exact, but slower ({', '.join(quantizer.split)})"
+            f"twice: exact, but slower ({named})"
         )
     return ImportedModel(lowered, quantizer.layers, kept, remarks, warnings)
 

@@ -8,6 +8,7 @@ examples:
       --preprocess resize=256,crop=224,mean=127,std=128
   edgecv convert m.onnx -o m.ecv --calibrate samples.npz --method mse \\
       --keep-float Softmax --keep-float 'head/*'
+  edgecv convert m.onnx -o m.ecv --encodings m.encodings
   edgecv convert m.onnx -o m.ecv --calibrate samples.npz --weight-bits 6 \\
       --weight-bits 'head/*=8'
   edgecv convert m.onnx -o m.ecv --calibrate samples.npz --plan m.plan
@@ -36,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="ONNX file, opset 9 or newer, or TFLite file")
     parser.add_argument("-o", "--output", required=True, help="the .ecv file to write")
     add_quantization_arguments(parser)
+    parser.add_argument(
+        "--encodings",
+        metavar="FILE",
+        help="encodings that AIMET wrote beside a float model: scales, offsets and widths of its "
+        "tensors, which are kept",
+    )
     parser.add_argument(
         "--labels", metavar="FILE", help="class names, one a line, stored in the file"
     )
@@ -180,6 +187,7 @@ def convert_from(
         keep_float=args.keep_float,
         plan=args.plan,
         input_shapes=parse_shapes(args.input_shape) or None,
+        encodings=getattr(args, "encodings", None),
         labels=labels,
         progress=progress,
     )

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Graph, Node, Port, Value
 from edgecv.graph.passes.rewrite import UNKNOWN_SHAPE
+from edgecv.onnx.apply_encodings import apply_encodings
+from edgecv.onnx.encodings import EncodingsSource, read_encodings
 from edgecv.onnx.fold import Folder, TensorInfo
 from edgecv.onnx.load import ModelSource, load_model, onnx, opset_of
 from edgecv.onnx.qoperator import expand_integer_operators
@@ -35,18 +37,25 @@ _DTYPES: Dict[int, str] = {
 
 
 def import_model(
-    source: ModelSource, *, input_shapes: Optional[Mapping[str, Sequence[int]]] = None
+    source: ModelSource,
+    *,
+    input_shapes: Optional[Mapping[str, Sequence[int]]] = None,
+    encodings: Optional[EncodingsSource] = None,
 ) -> Graph:
     """Return the graph of a model, with ONNX ops, ONNX layouts and every shape fixed.
 
     ``source``: path, bytes or ModelProto. ``input_shapes``: input name -> shape; needed for
     symbolic dims other than the first (which becomes 1), and it overrides declared shapes.
+    ``encodings``: a file that AIMET wrote beside the model, which is float.
     A value whose shape ONNX cannot infer has the shape ``UNKNOWN_SHAPE``.
     Raises FormatError for a file that is not a sound ONNX model, UnsupportedModelError when input
     shapes are missing.
     """
     proto = load_model(source)
     where = "model" if isinstance(source, (bytes, onnx.ModelProto)) else str(source)
+    remarks: List[str] = []
+    if encodings is not None:
+        remarks = apply_encodings(proto, read_encodings(encodings), str(encodings))
     folder = Folder(proto, where)
     folder.add_initializers(proto.graph.initializer)
     initializers = {tensor.name for tensor in proto.graph.initializer}
@@ -55,7 +64,9 @@ def import_model(
     for item in inputs:
         folder.add_input(item.name, _elem_type(item), shapes[item.name])
     folder.run(expand_integer_operators(proto.graph.node, _value_names(proto), opset_of(proto)))
-    return _build(proto, folder, inputs, where)
+    graph = _build(proto, folder, inputs, where)
+    graph.remarks += remarks
+    return graph
 
 
 def _value_names(proto: Any) -> Set[str]:

@@ -255,3 +255,6 @@ _RULES: Dict[str, Callable[[_Writer], None]] = {
     "QuantizeLinear": _standard,
     "DequantizeLinear": _standard,
 }
+
+# Operators of quantized models, by their type.
+INTEGER_OPERATORS = frozenset(_RULES)

@@ -126,7 +126,8 @@ def moved_integers(graph: Graph, node: Node) -> Optional[Array]:
             bound if each is None else int(each.reshape(-1)[0])
             for each, bound in zip([*others, None, None], bounds)
         )
-        return np.clip(data, low, high)
+        cut: Array = np.clip(data, low, high)
+        return cut
     if data.size and not bounds[0] <= data.min() <= data.max() <= bounds[1]:
         fail(node, node.inputs[0], f"is integers that {dtype} cannot hold")
     return data

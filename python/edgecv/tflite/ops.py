@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
-from edgecv.tflite.reader import Operator
+from edgecv.tflite.reader import TRANSPOSE_CONV_BIAS, Operator
 from edgecv.tflite.translate import TO_NCHW, Translator
 
 Form = Callable[[Translator, Operator], None]
@@ -18,6 +18,7 @@ _FIRST_ONLY = frozenset(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"))
 def read_inputs(op: Operator) -> List[int]:
     """The tensors that an operator's form reads."""
     inputs = op.inputs[:1] if op.code in _FIRST_ONLY else op.inputs
+    inputs = inputs[1:] if op.code == "TRANSPOSE_CONV" else inputs
     return [index for index in inputs if index >= 0]
 
 
@@ -71,12 +72,69 @@ def _conv(t: Translator, op: Operator) -> None:
     t.finish(op, name, planar=True)
 
 
-def _bias(t: Translator, op: Operator, outputs: int) -> List[str]:
-    if len(op.inputs) < 3 or op.inputs[2] < 0:
+def _bias(t: Translator, op: Operator, outputs: int, place: int = 2) -> List[str]:
+    if len(op.inputs) <= place or op.inputs[place] < 0:
         return []
-    if t.shape(op.inputs[2]) != (outputs,):
-        raise t.broken(op, f"has a bias of shape {list(t.shape(op.inputs[2]))}")
-    return [t.stored(op.inputs[2])]
+    if t.shape(op.inputs[place]) != (outputs,):
+        raise t.broken(op, f"has a bias of shape {list(t.shape(op.inputs[place]))}")
+    return [t.stored(op.inputs[place])]
+
+
+def _transpose_conv(t: Translator, op: Operator) -> None:
+    """The size of the output decides which of its ends are cut off, or stay empty."""
+    first = op.code == TRANSPOSE_CONV_BIAS  # else the output's shape stands before
+    places = (0, 1) if first else (2, 1)
+    _rank4(t, op, *places)
+    source, weights = (t.tensor(op, place) for place in places)
+    if t.model.tensors[weights].data is None:
+        raise t.fail(op, "its weights are not constant")
+    shape, outputs = t.shape(weights), t.shape(op.outputs[0])[3]
+    if (shape[0], shape[3]) != (outputs, t.shape(source)[3]):
+        raise t.broken(op, f"weights {list(shape)} do not fit its channels")
+    strides = [int(op.options["StrideH"]), int(op.options["StrideW"])]
+    if op.options["Padding"] not in (_SAME, _VALID) or min(strides) < 1:
+        raise t.broken(op, "has a window that is none")
+    pads, extra = [0, 0, 0, 0], [0, 0]
+    for axis, (kernel, stride) in enumerate(zip(shape[1:3], strides)):
+        size, made = t.shape(source)[axis + 1], t.shape(op.outputs[0])[axis + 1]
+        cut = (size - 1) * stride + kernel - made
+        if not -stride < cut < kernel:
+            raise t.broken(op, f"cannot make {made} of {size}")
+        pads[axis], pads[axis + 2] = max(cut, 0) // 2, -(-max(cut, 0) // 2)
+        extra[axis] = max(-cut, 0)
+    inputs = [t.planar(source), t.real_constant(weights, (3, 0, 1, 2))]
+    inputs += _bias(t, op, outputs, 2 if first else 3)
+    window = {"kernel_shape": list(shape[1:3]), "strides": strides, "pads": pads}
+    name = t.node("ConvTranspose", inputs, t.base(op), output_padding=extra, **window)
+    t.finish(op, name, planar=True)
+
+
+def _prelu(t: Translator, op: Operator) -> None:
+    source, slopes = t.tensor(op, 0), t.tensor(op, 1)
+    if t.model.tensors[slopes].data is None:
+        raise t.fail(op, "its slopes are not constant")
+    planar = len(t.shape(source)) == 4
+    name = t.planar(source) if planar else t.stored(source)
+    slope = t.real_constant(slopes, TO_NCHW if planar else None, 4 * planar)
+    t.finish(op, t.node("PRelu", [name, slope], t.base(op)), planar)
+
+
+def _blocks(kind: str) -> Form:
+    def form(t: Translator, op: Operator) -> None:
+        _rank4(t, op, 0)
+        size = int(op.options["BlockSize"])
+        batch, high, wide, channels = t.shape(op.inputs[0])
+        if kind == "DepthToSpace":
+            made = (batch, high * size, wide * size, channels // max(size * size, 1))
+        else:
+            made = (batch, high // max(size, 1), wide // max(size, 1), channels * size * size)
+        fits = size > 0 and np.prod(made) == np.prod(t.shape(op.inputs[0]))
+        if not fits or made != t.shape(op.outputs[0]):
+            raise t.broken(op, f"its blocks of {size} give {list(made)}, the file says otherwise")
+        name = t.node(kind, [t.planar(op.inputs[0])], t.base(op), blocksize=size)
+        t.finish(op, name, planar=True)
+
+    return form
 
 
 def _fully_connected(t: Translator, op: Operator) -> None:
@@ -283,6 +341,11 @@ FORMS: Dict[str, Form] = {
     "TANH": _unary("Tanh"),
     "HARD_SWISH": _unary("HardSwish"),
     "LEAKY_RELU": _unary("LeakyRelu"),
+    "PRELU": _prelu,
+    "TRANSPOSE_CONV": _transpose_conv,
+    TRANSPOSE_CONV_BIAS: _transpose_conv,
+    "DEPTH_TO_SPACE": _blocks("DepthToSpace"),
+    "SPACE_TO_DEPTH": _blocks("SpaceToDepth"),
     "RELU": _unary("Relu"),
     "RELU6": _clamp(0.0, 6.0),
     "RELU_N1_TO_1": _clamp(-1.0, 1.0),

@@ -43,6 +43,9 @@ _OPTIONS = {
     "MEAN": ("ReducerOptions", "KeepDims"),
     "SOFTMAX": ("SoftmaxOptions", "Beta"),
     "LEAKY_RELU": ("LeakyReluOptions", "Alpha"),
+    "DEPTH_TO_SPACE": ("DepthToSpaceOptions", "BlockSize"),
+    "SPACE_TO_DEPTH": ("SpaceToDepthOptions", "BlockSize"),
+    "TRANSPOSE_CONV": ("TransposeConvOptions", _WINDOW),
     "CONCATENATION": ("ConcatenationOptions", f"Axis {_ACTIVATION}"),
     "RESIZE_BILINEAR": ("ResizeBilinearOptions", "AlignCorners HalfPixelCenters"),
     "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", "AlignCorners HalfPixelCenters"),
@@ -51,6 +54,7 @@ _OPTIONS = {
         "BeginMask EndMask EllipsisMask NewAxisMask ShrinkAxisMask Offset",
     ),
 }
+TRANSPOSE_CONV_BIAS = "CUSTOM Convolution2DTransposeBias"
 # A table without fields: every getter gives its default.
 _NO_FIELDS = bytes((4, 0, 4, 0, 4, 0, 0, 0))
 
@@ -228,6 +232,9 @@ class _Reader:
         return Operator(code, index, inputs, outputs, self._options(table, code, index))
 
     def _options(self, table: Any, code: str, index: int) -> Dict[str, Any]:
+        if code == TRANSPOSE_CONV_BIAS:
+            raw = np.asarray(table.CustomOptionsAsNumpy(), np.uint8).tobytes()
+            return custom_options(code, raw)
         if code not in _OPTIONS:
             return {}
         name, fields = _OPTIONS[code]
@@ -241,6 +248,13 @@ class _Reader:
         else:
             raise FormatError(f"{self._where}: operator {index} ({code}) has {given}")
         return {field: getattr(options, field)() for field in fields.split()}
+
+
+def custom_options(code: str, raw: bytes) -> Dict[str, Any]:
+    """The options of an operator of MediaPipe, which stores them as C has them in memory."""
+    assert code == TRANSPOSE_CONV_BIAS
+    padding, width, height = struct.unpack_from("<iii", raw)
+    return {"Padding": padding - 1, "StrideW": width, "StrideH": height}
 
 
 def unpack_int4(raw: bytes) -> Array:

@@ -52,6 +52,19 @@ def swish():
     return tf.keras.Model(first, layers.Dense(5)(layers.Flatten()(x)))
 
 
+def decode():
+    """PReLU, blocks of pixels to channels and back, transposed convolutions of both paddings."""
+    x = first = layers.Input((SIZE, SIZE, 3), batch_size=1)
+    x = layers.PReLU(shared_axes=[1, 2])(layers.Conv2D(8, 2)(x))
+    x = layers.Lambda(lambda each: tf.nn.space_to_depth(each, 2))(x)
+    x = layers.PReLU(shared_axes=[1, 2])(layers.Conv2D(8, 1)(x))
+    x = layers.Conv2DTranspose(6, 3, strides=2, padding="same")(x)
+    x = layers.Conv2D(8, 3, activation="relu")(x)
+    x = layers.Lambda(lambda each: tf.nn.depth_to_space(each, 2))(x)
+    x = layers.Conv2DTranspose(4, (2, 1), strides=2, padding="valid", activation="relu")(x)
+    return tf.keras.Model(first, layers.Conv2D(3, 3, strides=2)(x))
+
+
 def samples(count: int, seed: int):
     """Inputs."""
     random = np.random.default_rng(seed)
@@ -67,6 +80,8 @@ def prepare(model) -> None:
         for i, value in enumerate(values):
             if value.ndim == 1:
                 values[i] = value + random.uniform(0.05, 0.3, value.shape).astype(np.float32)
+            if isinstance(layer, layers.PReLU):
+                values[i] = random.uniform(-0.3, 0.6, value.shape).astype(np.float32)
         layer.set_weights(values)
 
 
@@ -94,7 +109,11 @@ def convert(model, kind: str) -> bytes:
 def store(name: str, data: bytes) -> None:
     """Writes the file and what the reference kernels make of an input."""
     (HERE / f"{name}.tflite").write_bytes(data)
-    resolver = tf.lite.experimental.OpResolverType.BUILTIN_REF
+    kinds = tf.lite.experimental.OpResolverType
+    # The reference kernels lack DEPTH_TO_SPACE of integers.
+    resolver = kinds.BUILTIN_REF
+    if name.startswith("decode"):
+        resolver = kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     run = tf.lite.Interpreter(
         model_content=data,
         experimental_op_resolver_type=resolver,
@@ -125,13 +144,14 @@ def store(name: str, data: bytes) -> None:
 def main() -> None:
     """Makes all files."""
     tf.keras.utils.set_random_seed(1)
-    nets = {"mobile": mobile(), "swish": swish()}
+    nets = {"mobile": mobile(), "swish": swish(), "decode": decode()}
     for model in nets.values():
         prepare(model)
     for kind in ("float", "fp16", "dynamic", "int8", "uint8", "int8_inside", "int16"):
         store(f"mobile_{kind}", convert(nets["mobile"], kind))
-    for kind in ("float", "int8"):
-        store(f"swish_{kind}", convert(nets["swish"], kind))
+    for name in ("swish", "decode"):
+        for kind in ("float", "int8"):
+            store(f"{name}_{kind}", convert(nets[name], kind))
     for layer in nets["mobile"].layers:  # zeros in blocks, which the converter makes sparse
         values = layer.get_weights()
         for value in values:

@@ -4,6 +4,7 @@ int8 layer on its inputs to one step, and the networks as a whole.
 
 from __future__ import annotations
 
+import struct
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
@@ -21,12 +22,18 @@ from edgecv.graph.interpret import interpret_node
 from edgecv.graph.ir import Graph
 from edgecv.onnx.importer import import_model
 from edgecv.tflite.ops import FORMS
-from edgecv.tflite.reader import read_model, unpack_int4
+from edgecv.tflite.reader import (
+    TRANSPOSE_CONV_BIAS,
+    Operator,
+    custom_options,
+    read_model,
+    unpack_int4,
+)
 from edgecv.tflite.sparse import Axis, densify
 from edgecv.tflite.translate import Translator
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "tflite"
-INT8 = ["mobile_int8", "mobile_uint8", "mobile_int8_inside", "swish_int8"]
+INT8 = ["mobile_int8", "mobile_uint8", "mobile_int8_inside", "swish_int8", "decode_int8"]
 Array = NDArray[Any]
 
 
@@ -38,6 +45,11 @@ def reference(name: str) -> Dict[str, Array]:
         key: (a.astype(np.int16) - 128).astype(np.int8) if a.dtype == np.uint8 else a
         for key, a in tensors.items()
     }
+
+
+def planar(array: Array) -> Array:
+    """As outputs of rank 4 are here: [N, C, H, W]."""
+    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
 
 
 def converted(name: str, tmp_path: Path) -> Tuple[edgecv.ConversionReport, Graph]:
@@ -79,7 +91,7 @@ def test_layers_of_int8(name: str, tmp_path: Path) -> None:
             assert apart.max() <= 1, node
             unequal, total = unequal + int((apart > 0).sum()), total + apart.size
             compared.append(node.op)
-    assert compared.count("Conv2d") >= 4
+    assert sum(op in ("Conv2d", "ConvTranspose2d") for op in compared) >= 4
     assert unequal <= 0.03 * total
 
 
@@ -89,7 +101,7 @@ def test_int8_as_a_whole(name: str, tmp_path: Path) -> None:
     port = graph.outputs[0]
     scale, zero = graph.values[port.value].scale, graph.values[port.value].zero_point
     assert scale
-    theirs = reference(name)[port.name].astype(np.float32)
+    theirs = planar(reference(name)[port.name].astype(np.float32))
     if name != "mobile_int8_inside":  # whose output is real numbers
         theirs = (theirs - zero) * scale
     with edgecv.load(tmp_path / "m.ecv") as model:
@@ -107,6 +119,7 @@ def test_int8_as_a_whole(name: str, tmp_path: Path) -> None:
         ("mobile_fp16", 1e-6),
         ("mobile_sparse", 1e-6),
         ("swish_float", 1e-6),
+        ("decode_float", 1e-6),
         ("mobile_dynamic", 1e-3),
         ("mobile_int16", 6e-5),
     ],
@@ -118,7 +131,8 @@ def test_real_numbers(name: str, tolerance: float, tmp_path: Path) -> None:
     with edgecv.load(tmp_path / "m.ecv") as model:
         results = model.run(real_input(name))
     output, ours = next(iter(results.items()))
-    np.testing.assert_allclose(ours, reference(name)[output], rtol=0, atol=tolerance)
+    theirs = planar(reference(name)[output])
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance)
 
 
 def test_weights_are_those_of_the_file(tmp_path: Path) -> None:
@@ -195,7 +209,16 @@ def test_damaged_bytes(name: str) -> None:
     assert not any("\n" in message for message in messages)
 
 
-@pytest.mark.parametrize(("name", "code"), [("mobile_int8", "PAD"), ("swish_int8", "RESIZE_")])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("mobile_int8", "PAD"),
+        ("swish_int8", "RESIZE_"),
+        ("decode_int8", "SPACE_"),
+        ("decode_int8", "DEPTH_"),
+        ("decode_int8", "TRANSPOSE_C"),
+    ],
+)
 def test_shapes_that_contradict(name: str, code: str) -> None:
     """Neither place alone decides how large a tensor is."""
     model = read_model((DATA / f"{name}.tflite").read_bytes(), name)
@@ -217,6 +240,31 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     with pytest.raises(Error, match=r"pip install edgecv\[convert\]"):
         edgecv.convert(DATA / "mobile_int8.tflite", tmp_path / "m.ecv")
     assert not list(tmp_path.iterdir())
+
+
+def test_transposed_convolution_of_mediapipe() -> None:
+    """Its own operator has the input first, and padding, width and height as C stores them."""
+    stored = read_model((DATA / "decode_float.tflite").read_bytes(), "m")
+    at = next(i for i, op in enumerate(stored.operators) if op.code == "TRANSPOSE_CONV")
+    data = (DATA / "decode_float.tflite").read_bytes()
+    op = stored.operators[at]
+    wanted = import_model(Translator(stored, "m").run())
+    other = read_model(data, "m")
+    shape, weights, x = op.inputs[:3]
+    other.operators[at] = Operator(
+        TRANSPOSE_CONV_BIAS, op.index, [x, weights, *op.inputs[3:]], op.outputs,
+        custom_options(TRANSPOSE_CONV_BIAS, struct.pack("<iii", 1, 2, 2)),
+    )  # fmt: skip
+    assert {**op.options, "FusedActivationFunction": 0} == {
+        "FusedActivationFunction": 0, **other.operators[at].options,
+    }  # fmt: skip
+    got = import_model(Translator(other, "m").run())
+    assert [node.op for node in got.nodes] == [node.op for node in wanted.nodes]
+    one, two = (
+        next(node for node in graph.nodes if node.op == "ConvTranspose") for graph in (wanted, got)
+    )
+    assert one.attrs == two.attrs
+    assert shape != x
 
 
 def test_integers_of_4_bits() -> None:

@@ -20,6 +20,16 @@ void check_family(Family family, int random_cases) {
     const edgecv_test::ConvShape shape = edgecv_test::draw_conv_shape(transpose, draw);
     rows.check(edgecv_test::make_conv_case(family, shape, draw), draw);
   }
+  // Few drawn layers keep the bounds of depthwise rows that add up in 16 bits.
+  for (int i = 0; i < 16 && family == Family::kConvS8; ++i) {
+    edgecv_test::ConvShape shape = edgecv_test::draw_depthwise_shape(draw);
+    shape.in_c = shape.out_c = shape.groups = draw.int32(32, 100);
+    shape.kernel_h = shape.kernel_w = i % 2 == 0 ? 3 : 5;
+    edgecv_test::repair_conv_shape(false, &shape);
+    rows.check(edgecv_test::make_conv_case(family, shape, draw, edgecv_test::WeightPattern::kNarrow,
+                                           edgecv_test::draw_pattern(draw)),
+               draw);
+  }
   rows.finish();
 }
 

@@ -7,6 +7,7 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
+constexpr int64_t kUnitChannels = kWords;
 // Outputs of a block: two registers of sums each.
 #if defined(__aarch64__)
 constexpr int kWide = 7, kNarrow = 4;

@@ -10,6 +10,7 @@
 namespace edgecv::kernels::EDGECV_ISA {
 namespace {
 
+constexpr int64_t kUnitChannels = kWords;
 constexpr int kWide = 7, kNarrow = 4;      // outputs of a block
 constexpr bool kStridesShareRows = false;  // the code around blocks
 

@@ -78,6 +78,7 @@ class View:
         self._data = data
         self._progress = progress
         self._statistics: Dict[str, Statistics] = {}
+        self._least: Dict[Tuple[str, float], Range] = {}
 
     def look(self, nodes: Sequence[Node], names: Iterable[str]) -> None:
         """Gathers the moments of what layers read, and histograms of activations, as far as they
@@ -111,7 +112,9 @@ class View:
             return self.bounds[name]
         stats = self._statistics[name]
         if one.method == "mse":
-            return mse(stats, steps)
+            if (name, steps) not in self._least:
+                self._least[name, steps] = mse(stats, steps)
+            return self._least[name, steps]
         if one.method == "percentile":
             return percentile(stats, 99.99 if one.percent is None else one.percent)
         return METHODS[one.method](stats)

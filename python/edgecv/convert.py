@@ -256,6 +256,8 @@ def check_target(out: Path, model: Any) -> Path:
     target = Path(os.path.realpath(out))
     if target.exists() and not target.is_file():
         raise Error(f"{out}: is a folder or a device, give the name of a file to write")
+    if not target.parent.is_dir():
+        raise Error(f"{out}: cannot write here (no such folder: {target.parent})")
     same = isinstance(model, (str, os.PathLike)) and os.path.exists(model) and target.exists()
     if same and os.path.samefile(target, model):
         raise Error(f"{out}: is the model itself, give another name for the .ecv file")

@@ -1,11 +1,12 @@
 """Find what int8 costs a float model, say why, and search a plan that costs less.
 
-Half of the calibration data fits, the other half checks: layer by layer SQNR, the error that each
-layer makes alone, and causes in words. With --fix a ladder of changes is climbed, each kept only
-where it brings answers closer to the float model's on the checking half and the model takes at most
-1.05 times the time of the default conversion. The plan that is found is a text file for
-`edgecv convert --plan`. Measurements are kept in the --state folder: a run that was interrupted
-goes on where it stopped. docs/doctor.md explains every rule and step.
+Half of the calibration data fits, the other half checks, and the other way round: layer by layer
+SQNR, the error that each layer makes alone, and causes in words. With --fix a ladder of changes is
+climbed, each kept only where it surely brings answers closer to the float model's on pictures that
+did not fit, and the model takes at most 1.05 times the time of the default conversion. The plan
+that is found is a text file for `edgecv convert --plan`. Measurements are kept in the --state
+folder: a run that was interrupted goes on where it stopped. docs/doctor.md explains every rule and
+step.
 
 examples:
   edgecv doctor m.onnx --calibrate photos/ --preprocess imagenet
@@ -72,10 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "narrower weights, which are faster",
     )  # fmt: skip
     parser.add_argument("--eval", metavar="DIR|FILE", help="more pictures, for before and after")
-    truth = parser.add_mutually_exclusive_group()
-    truth.add_argument("--labels", metavar="FILE", help="of --eval, as of `edgecv eval`")
-    truth.add_argument(
-        "--agreement", action="store_true", help="no labels: agreement with fp32 alone (default)"
+    parser.add_argument("--labels", metavar="FILE", help="of --eval, as of `edgecv eval`")
+    parser.add_argument(
+        "--agreement",
+        action="store_true",
+        help="--fix keeps what brings more labels to agree with the float model's, and judges by "
+        "errors only where as many agree",
     )
     parser.add_argument(
         "--state", metavar="DIR", help="folder of measurements and reports (default: NAME.doctor)"
@@ -123,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
         raise Error("-o writes the file of the plan that --fix finds: give --fix as well")
     if args.speed and not args.fix:
         raise Error("--speed spends what --fix gains: give --fix as well")
+    if args.agreement and not args.fix:
+        raise Error("--agreement is how --fix judges: give --fix as well")
     if args.labels and not args.eval:
         raise Error("--labels is of --eval: give its pictures as well")
     if not args.max_slowdown > 0 or (args.max_ms is not None and not args.max_ms > 0):
@@ -140,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
             start=start, folder=folder, progress=progress,
         )  # fmt: skip
         evaluation = _evaluation(args, doctor, preprocess)
-        limits = Limits(args.max_slowdown, args.max_ms, args.max_drop, args.speed)
+        limits = Limits(args.max_slowdown, args.max_ms, args.max_drop, args.speed, args.agreement)
         report = doctor.examine(args.fix, limits, evaluation)
         files = _write(report, folder, args, preprocess, doctor)
     if args.json:
@@ -216,8 +221,8 @@ def _write(
     if report.rows:
         files.append(folder / f"{stem}.plan")
         comment = (
-            f"# chosen by edgecv doctor: logit error {100 * report.proofs[-1].score.error:.2f}% on "
-            f"{report.checked} pictures\n"
+            f"# chosen by edgecv doctor: error {100 * report.proofs[-1].score.error:.2f}% on "
+            f"{report.pictures} pictures\n"
         )
         files[-1].write_text(comment + report.plan.to_text(), encoding="utf-8")
         files.append(folder / "pareto.svg")
@@ -227,7 +232,7 @@ def _write(
     if args.output:
         convert(
             args.model, args.output, doctor.samples, preprocess=preprocess,
-            plan=folder / f"{stem}.plan", cache=folder / "weights",
+            plan=folder / f"{stem}.plan", cache=doctor.weights_folder,
             input_shapes=parse_shapes(args.input_shape) or None, progress=doctor.progress,
         )  # fmt: skip
         files.append(Path(args.output))
@@ -250,7 +255,4 @@ def _print(report: Report) -> None:
     console.table(
         "before and after", page.PROOF_HEADER, page.proof_rows(report.proofs), (1, 2, 3, 4)
     )
-    print(
-        f"(fitted on {report.fitted} calibration samples, checked on {report.checked} others, "
-        "one in two of them mirrored, smaller and on plain ground)"
-    )
+    print(f"({page.how_checked(report)})")

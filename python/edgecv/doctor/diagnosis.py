@@ -9,7 +9,8 @@ import numpy as np
 
 from edgecv.doctor import findings
 from edgecv.doctor.findings import Finding, Seen
-from edgecv.doctor.trial import Score, Trials
+from edgecv.doctor.scores import Score
+from edgecv.doctor.trial import Trials
 from edgecv.graph.ir import Graph
 from edgecv.model import load
 from edgecv.quant.plan import LayerPlan, Plan
@@ -26,8 +27,8 @@ class LayerState:
     """One layer of the int8 model.
 
     sqnr_db: of its output against the float model on the same picture, all error before it
-    included. weights_db: of its output, for its weights alone. alone: the logit error with this
-    layer alone in int8. without: the logit error with all but this layer in int8, None where not
+    included. weights_db: of its output, for its weights alone. alone: the error of the answers with
+    this layer alone in int8. without: the same with all but this layer in int8, None where not
     measured.
     """
 
@@ -69,7 +70,7 @@ def diagnose(trials: Trials, plan: Plan, tell: Tell) -> Diagnosis:
         )  # fmt: skip
     found = findings.about_ranges(made.graph, seen)
     found += findings.about_layers(lowered, seen, weights_db)
-    found += findings.about_heads(lowered, alone, trials.score(plan, _SCORED).error, found)
+    found += findings.about_heads(lowered, alone, trials.quick(plan, _SCORED).off, found)
     return Diagnosis(plan, score, layers, findings.ranked(found))
 
 
@@ -81,7 +82,7 @@ def look(trials: Trials, int8: Graph, blob: bytes, tell: Tell) -> Dict[str, Seen
         for name, v in int8.values.items()
         if v.dtype == "s8" and not v.is_constant
     }
-    pictures = trials.check[:_TRACED]
+    pictures = trials.some(_TRACED)
     with trials.float_model() as real, load(blob, threads=1) as model:
         for done, sample in enumerate(pictures):
             got = model.trace(sample)
@@ -99,8 +100,8 @@ def look(trials: Trials, int8: Graph, blob: bytes, tell: Tell) -> Dict[str, Seen
 def sensitivities(
     trials: Trials, plan: Plan, kept: Set[str], tell: Tell
 ) -> Tuple[Dict[str, float], Dict[str, float]]:
-    """Logit errors by node: with that node alone in int8, and, for the worst, with it alone in
-    float.
+    """Errors of the answers by node: with that node alone in int8, and, for the worst, with it
+    alone in float.
     """
     nodes = [n for n in trials.model.lowered.nodes if n.name not in kept and n.op not in MOVES]
     names = [node.name for node in nodes]
@@ -108,13 +109,13 @@ def sensitivities(
     for done, name in enumerate(names):
         others = {other: LayerPlan(is_float=True) for other in names if other != name}
         only = replace(plan, layers={**plan.layers, **others})
-        alone[name] = trials.score(only, _SCORED).error
+        alone[name] = trials.quick(only, _SCORED).off
         tell("one layer in int8", done + 1, len(names))
     worst = sorted(names, key=lambda name: -alone[name])[:_ALL_BUT_ONE]
     without: Dict[str, float] = {}
     for done, name in enumerate(worst):
         layers = {**plan.layers, name: LayerPlan(is_float=True)}
-        without[name] = trials.score(replace(plan, layers=layers), _SCORED).error
+        without[name] = trials.quick(replace(plan, layers=layers), _SCORED).off
         tell("one layer in float", done + 1, len(worst))
     return alone, without
 
@@ -123,7 +124,7 @@ def to_dict(diagnosis: Diagnosis) -> Dict[str, Any]:
     """Plain data, ready for JSON."""
     return {
         "plan": diagnosis.plan.to_text(),
-        "score": vars(diagnosis.score),
+        "score": diagnosis.score.to_dict(),
         "layers": [vars(layer) for layer in diagnosis.layers],
         "findings": [vars(finding) for finding in diagnosis.findings],
     }

@@ -10,20 +10,14 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
 
 import numpy as np
 
+from edgecv import __version__
 from edgecv.calibrated import CalibratedModel, fingerprint
 from edgecv.doctor import diagnosis as diagnosing
 from edgecv.doctor.diagnosis import Diagnosis, diagnose
 from edgecv.doctor.ladder import Ladder, Limits, Row, drop_of, pareto
-from edgecv.doctor.state import State
-from edgecv.doctor.trial import (
-    DEFAULT,
-    Score,
-    Subset,
-    Trials,
-    digest_of,
-    error_of,
-    is_classifier,
-)
+from edgecv.doctor.scores import Score, error_of, is_classifier
+from edgecv.doctor.state import State, conditions
+from edgecv.doctor.trial import DEFAULT, Subset, Trials, digest_of
 from edgecv.errors import Error
 from edgecv.format.writer import write
 from edgecv.graph.ir import Graph
@@ -32,7 +26,7 @@ from edgecv.graph.passes.settle import is_quantized
 from edgecv.model import load
 from edgecv.onnx.importer import import_model
 from edgecv.preprocess import Preprocess
-from edgecv.quant.data import CalibrationSet, Sample, Source
+from edgecv.quant.data import CalibrationSet, Sample, Source, check_varied
 from edgecv.quant.plan import Plan
 from edgecv.quant.progress import Progress
 from edgecv.quant.weights import RoundingMemo
@@ -59,12 +53,15 @@ class Proof:
 
 @dataclass
 class Report:
-    """What a doctor found. ``rows`` are the candidates of the search, ``plan`` the one chosen."""
+    """What a doctor found. ``rows`` are the candidates of the search, ``plan`` the one chosen.
+
+    samples: of calibration; pictures: that a full score is over, other views included.
+    """
 
     source: str
     fingerprint: str
-    fitted: int
-    checked: int
+    samples: int
+    pictures: int
     diagnosis: Diagnosis
     plan: Plan
     rows: List[Row] = field(default_factory=list)
@@ -86,19 +83,20 @@ class Report:
         return {
             "source": self.source,
             "fingerprint": self.fingerprint,
-            "fitted": self.fitted,
-            "checked": self.checked,
+            "samples": self.samples,
+            "pictures": self.pictures,
             "seconds": round(self.seconds, 1),
             "diagnosis": diagnosing.to_dict(self.diagnosis),
             "candidates": [
                 {
-                    "step": row.step, "what": row.what, **vars(row.score), "kept": row.kept,
-                    "why": row.why, "pareto": id(row) in front,
+                    "step": row.step, "what": row.what,
+                    **({} if row.score is None else row.score.to_dict()),
+                    "kept": row.kept, "why": row.why, "pareto": id(row) in front,
                 }
                 for row in self.rows
             ],
             "proof": [
-                {"name": proof.name, **vars(proof.score), "evaluation": proof.evaluation}
+                {"name": proof.name, **proof.score.to_dict(), "evaluation": proof.evaluation}
                 for proof in self.proofs
             ],
             "plan": self.plan.to_text(),
@@ -142,20 +140,26 @@ class Doctor:
             )
         data = CalibrationSet(calibration, self.graph.inputs, preprocess)
         self.samples: List[Sample] = list(data)
+        check_varied((float(a.min()), float(a.max())) for s in self.samples for a in s.values())
         self.progress: Progress = progress or _silent
         self.folder = folder
         self._whole: Optional[CalibratedModel] = None
-        key = f"{self.fingerprint}-{digest_of(self.samples)}"
-        self.memo = RoundingMemo(None if folder is None else folder / "weights")
+        key = f"{self.fingerprint}-{digest_of(self.samples)}-{conditions()}"
+        self.memo = RoundingMemo(self.weights_folder)
         self.trials = Trials(
             self.graph, self.samples, State(folder, key), self.memo, self._only_long_work
         )
 
+    @property
+    def weights_folder(self) -> Optional[Path]:
+        """Where rounded weights are kept: those of one version of edgecv."""
+        return None if self.folder is None else self.folder / f"weights-{__version__}"
+
     def _make_folder(self) -> None:
-        if self.folder is None:
+        if self.weights_folder is None:
             return
         try:
-            (self.folder / "weights").mkdir(parents=True, exist_ok=True)
+            self.weights_folder.mkdir(parents=True, exist_ok=True)
         except OSError as cause:
             raise Error(f"{self.folder}: cannot write here ({cause.strerror})") from cause
 
@@ -167,11 +171,15 @@ class Doctor:
     def examine(self, fix: bool, limits: Limits, evaluation: Optional[Evaluation] = None) -> Report:
         """Diagnoses; with ``fix`` also searches a better plan; measures both at the end."""
         began = time.perf_counter()
+        if limits.labels and not self.trials.classifies:
+            raise Error(
+                "labels are of models with one vector of scores: this one has other outputs"
+            )
         self._make_folder()
         found = diagnose(self.trials, self.start, self.progress)
         report = Report(
-            self.source, self.fingerprint, len(self.trials.fit), len(self.trials.check),
-            found, self.start, limits=limits,
+            self.source, self.fingerprint, self.trials.samples, self.trials.pictures, found,
+            self.start, limits=limits,
         )  # fmt: skip
         if fix:
             ladder = Ladder(self.trials, found, limits, self.progress)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from edgecv.calibrated import needs_statistics
+from edgecv.doctor.answers import answer_nodes, answer_values
 from edgecv.doctor.diagnosis import Diagnosis, Tell
-from edgecv.doctor.trial import Score, Trials
+from edgecv.doctor.scores import Score, change, pays
+from edgecv.doctor.trial import Trials
 from edgecv.errors import UnsupportedModelError
 from edgecv.graph.ir import Node
 from edgecv.quant.layer_inputs import WEIGHTED_OPS
@@ -17,21 +19,21 @@ from edgecv.quant.plan import ActivationPlan, LayerPlan, Plan
 from edgecv.quant.scales import open_sums
 
 _GAIN = 0.995  # a step has to bring the error below this share of what it was
+_CUT_GAIN = 0.98  # the same for ranges cut everywhere: what is rare here need not be elsewhere
 _FLOAT_GAIN = 0.95  # the same for a layer kept in float
-_FEWER = 1  # pictures whose label a step may lose while the error falls
+_FEWER = 50  # one in so many labels, and always one, may be lost while the error falls
+_WORSE = 0.01  # that the error may rise, as a logarithm, where labels are judged first
 _TENSORS = 10  # activations whose methods are tried one by one
 _ISLANDS = 4  # layers that are tried in float one by one
 _FASTER = 0.99  # of the time, at most, for a step that makes a model faster
 _LESS_SENSITIVE = (0.5, 0.75, 1.0)  # of layers, least sensitive first, that get faster weights
 _SHARES = (0.15, 0.4, 1.0)  # of layers, most sensitive first, that get another lane group
-METHODS = ("auto", "minmax", "mse", "percentile", "kl")
+METHODS = ("auto", "minmax", "mse")
+CUTS = ("percentile", "kl")  # methods that leave out the rarest values whatever that costs
+CUTTING = ("mse", "percentile", "kl")  # methods whose ranges leave out what was seen
 STRENGTHS = (0.5, 1.0)
-SINGLE = (
-    ActivationPlan("minmax"),
-    ActivationPlan("mse"),
-    ActivationPlan("percentile", 99.99),
-    ActivationPlan("percentile", 99.9),
-)
+WHOLE = ActivationPlan("minmax")
+SINGLE = (WHOLE, ActivationPlan("mse"), ActivationPlan("percentile", 99.99))
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,14 @@ class Limits:
     """What a plan must keep: most_ratio times the default conversion's time, and most_ms on this
     machine. most_drop: the share of labels, in percent, that may differ from the float model's
     (of other models: the error in percent); the search ends when it is reached. speed: whether what
-    was gained is spent on time in the end.
+    was gained is spent on time in the end. labels: whether candidates are judged by labels first.
     """
 
     most_ratio: float = 1.05
     most_ms: Optional[float] = None
     most_drop: Optional[float] = None
     speed: bool = False
+    labels: bool = False
 
     def allows(self, milliseconds: float, ratio: float) -> bool:
         """Whether a plan is fast enough."""
@@ -59,7 +62,7 @@ class Limits:
 def drop_of(score: Score) -> float:
     """What limits are on: labels that differ, or else the error, in percent."""
     if score.agree is None:
-        return 100.0 * score.error
+        return 100.0 * score.off
     return 100.0 * (score.pictures - score.agree) / score.pictures
 
 
@@ -67,12 +70,13 @@ def drop_of(score: Score) -> float:
 class Row:
     """One candidate: the step it belongs to, what it changes, its score, and whether it was kept.
 
-    why: in words, where it was not.
+    score: None where the converter refused the plan; of fewer pictures where the first of them
+    decided. why: in words, where it was not kept.
     """
 
     step: str
     what: str
-    score: Score
+    score: Optional[Score]
     kept: bool
     why: str = ""
     plan: Plan = field(default_factory=Plan)
@@ -86,16 +90,21 @@ class Ladder:
         self._start = start
         self._limits = limits
         self._tell = tell
+        known = set(trials.model.view(0.0).activations())
+        self._answers = [name for name in answer_values(trials.model.lowered) if name in known]
         self.plan = start.plan
-        self.score = self._timed(start.plan, start.score)
+        self.score = self._first = self._timed(start.plan, start.score)
+        self._tried = [start.plan]
         self.rows = [Row("start", "the plan to begin with", self.score, True, plan=start.plan)]
 
     def climb(self) -> None:
         """All steps in order."""
         steps: Sequence[Tuple[str, Callable[[], None]]] = (
+            ("ranges of answers", self._uncut),
             ("output heads in float", self._heads),
             ("method of all ranges", self._methods),
             ("equalization", self._equalize),
+            ("cut ranges", self._cuts),
             ("ranges of single tensors", self._tensors),
             ("lane groups", self._groups),
             ("layers in float", self._islands),
@@ -115,71 +124,107 @@ class Ladder:
         milliseconds, ratio = self._trials.time(plan)
         return replace(score, milliseconds=milliseconds, ratio=ratio)
 
+    def _scored(self, row: Row, rival: Optional[Score]) -> Optional[Score]:
+        """The score of a candidate; None, and the row kept for the table, when it is refused."""
+        try:
+            row.score = self._trials.score(row.plan, rival)
+        except UnsupportedModelError as cause:
+            row.why = f"cannot be converted: {cause}"
+            self.rows.append(row)
+        return row.score
+
     def offer(self, step: str, what: str, plan: Plan, gain: float = _GAIN) -> bool:
         """Tries a plan, and keeps it when it pays and is fast enough."""
-        if plan == self.plan:
+        if plan in self._tried:
             return False
-        try:
-            score = self._trials.score(plan)
-        except UnsupportedModelError as cause:
-            self.rows.append(Row(step, what, self.score, False, str(cause), plan))
+        self._tried.append(plan)
+        row = Row(step, what, None, False, plan=plan)
+        score = self._scored(row, None if self._limits.labels else self.score)
+        if score is None:
             return False
-        why = self._objection(score, gain)
-        if not why:
-            score = self._timed(plan, score)
+        row.why = self._objection(score, gain)
+        if not row.why:
+            row.score = score = self._timed(plan, score)
             assert score.milliseconds is not None
             assert score.ratio is not None
             if not self._limits.allows(score.milliseconds, score.ratio):
-                why = f"takes {score.milliseconds:.2f} ms, {score.ratio:.3f} of the default's"
-        self.rows.append(Row(step, what, score, not why, why, plan))
-        if not why:
-            self.plan, self.score = plan, score
-        return not why
+                row.why = f"takes {score.milliseconds:.2f} ms, {score.ratio:.3f} of the default's"
+        self._close(row, score)
+        return row.kept
+
+    def _close(self, row: Row, score: Score) -> None:
+        row.kept = not row.why
+        self.rows.append(row)
+        if row.kept:
+            self.plan, self.score = row.plan, score
 
     def _objection(self, score: Score, gain: float) -> str:
-        if score.error > gain * self.score.error:
-            return "does not lower the error"
-        if (
-            score.agree is not None
-            and self.score.agree is not None
-            and score.agree < self.score.agree - _FEWER
-        ):
-            return "loses labels"
-        return ""
+        before = self.score
+        if score.agree is None or before.agree is None or score.pictures < before.pictures:
+            return pays(before, score, gain)
+        gained = score.agree - before.agree
+        if self._limits.labels and gained:
+            if gained < 0:
+                return "loses labels"
+            return "raises the error" if change(before, score)[0] > _WORSE else ""
+        if gained < -max(1, score.pictures // _FEWER):
+            return pays(before, score, gain) or "loses labels"
+        return pays(before, score, gain)
 
     def _offer_faster(self, what: str, plan: Plan) -> bool:
         """Tries a plan, and keeps it when it is faster and not worse than the one to begin with."""
-        first, score = self.rows[0].score, self._trials.score(plan)
-        why = ""
-        if score.error > max(first.error, self.score.error):
-            why = "raises the error above that of the start"
-        elif score.agree is not None and score.agree < (first.agree or 0) - _FEWER:
-            why = "loses labels"
+        row = Row("faster weights", what, None, False, plan=plan)
+        score, first = self._scored(row, None), self._first
+        if score is None:
+            return False
+        if score.off > max(first.off, self.score.off):
+            row.why = "raises the error above that of the start"
+        elif (score.agree or 0) < (first.agree or 0) - max(1, score.pictures // _FEWER):
+            row.why = "loses labels"
         else:
-            score = self._timed(plan, score)
+            row.score = score = self._timed(plan, score)
             if (score.ratio or 0.0) > _FASTER * (self.score.ratio or 0.0):
-                why = "is not faster"
-        self.rows.append(Row("faster weights", what, score, not why, why, plan))
-        if not why:
-            self.plan, self.score = plan, score
-        return not why
+                row.why = "is not faster"
+        self._close(row, score)
+        return row.kept
 
     # -- the steps
 
+    def _whole_answers(self, plan: Plan) -> Plan:
+        """The plan with no range cut of what becomes an answer by moves and functions alone: labels
+        and detections are the largest of its values.
+        """
+        if plan.method not in CUTTING:
+            return plan
+        return replace(
+            plan, activations={**plan.activations, **dict.fromkeys(self._answers, WHOLE)}
+        )
+
+    def _uncut(self) -> None:
+        whole = self._whole_answers(self.plan)
+        self.offer("ranges of answers", f"{len(self._answers)} tensors: minmax", whole)
+
     def _heads(self) -> None:
-        heads = [f.where for f in self._start.findings if f.kind == "output head"]
-        if not heads:
-            return
-        before = self._layers_before(heads)
-        for names in (heads, [*heads, *(name for name in before if name not in heads)]):
+        found = [f.where for f in self._start.findings if f.kind == "output head"]
+        groups = [found, self._layers_before(found)] if found else []
+        if not self._trials.classifies:
+            after, last = answer_nodes(self._trials.model.lowered)
+            groups += [after, after + last]
+        tried: List[List[str]] = []
+        for names in groups:
+            if not names or sorted(names) in tried:
+                continue
+            tried.append(sorted(names))
             layers = {**self.plan.layers, **dict.fromkeys(names, LayerPlan(is_float=True))}
-            what = ", ".join(names)
+            what = ", ".join(names if len(names) < 5 else [*names[:4], f"{len(names) - 4} more"])
             self.offer("output heads in float", what, replace(self.plan, layers=layers))
 
     def _layers_before(self, names: Sequence[str]) -> List[str]:
-        """What computes the inputs of nodes without weights, back to the first layer with some."""
+        """The nodes, and what computes the inputs of those without weights, back to the first layer
+        with some.
+        """
         lowered = self._trials.model.lowered
-        producers, found = lowered.producers(), []
+        producers, found = lowered.producers(), list(names)
         pending = [node for node in lowered.nodes if node.name in names]
         while pending:
             node = pending.pop()
@@ -193,10 +238,10 @@ class Ladder:
         best, base = self.plan, self.plan
         for method in METHODS:
             plan = replace(base, method=method, percent=Plan.percent)
-            self.offer("method of all ranges", method, plan)
+            self.offer("method of all ranges", method, self._whole_answers(plan))
         if self.plan is not best and self.plan.activations:
             # What was said of single tensors may have been for the old method.
-            plan = replace(self.plan, activations={})
+            plan = self._whole_answers(replace(self.plan, activations={}))
             self.offer("method of all ranges", f"{self.plan.method} for every tensor", plan)
 
     def _equalize(self) -> None:
@@ -207,13 +252,21 @@ class Ladder:
         if self.plan.equalize > 0:
             for method in ("auto", "mse"):
                 what = f"strength {self.plan.equalize}, {method}"
-                self.offer("equalization", what, replace(self.plan, method=method))
+                plan = self._whole_answers(replace(self.plan, method=method))
+                self.offer("equalization", what, plan)
+
+    def _cuts(self) -> None:
+        for method in CUTS:
+            plan = replace(self.plan, method=method, percent=Plan.percent)
+            self.offer("cut ranges", method, self._whole_answers(plan), _CUT_GAIN)
 
     def _tensors(self) -> None:
         for done, name in enumerate(self._by_noise()[:_TENSORS]):
             self._tell("ranges of single tensors", done, _TENSORS)
             base = self.plan
             for one in SINGLE:
+                if one.method in CUTTING and name in self._answers:
+                    continue
                 plan = replace(base, activations={**base.activations, name: one})
                 if self._changes(name, one):
                     percent = "" if one.percent is None else f" {one.percent:g}"
@@ -305,10 +358,12 @@ class Ladder:
 
 def pareto(rows: Sequence[Row]) -> List[Row]:
     """The candidates that were timed and that none beats in both time and error, fastest first."""
-    timed = [row for row in rows if row.score.ratio is not None]
-    timed.sort(key=lambda row: (row.score.ratio or 0.0, row.score.error))
+    timed = [(r.score.ratio, r.score.off, i) for i, r in enumerate(rows) if r.score is not None
+             and r.score.ratio is not None]  # fmt: skip
     front: List[Row] = []
-    for row in timed:
-        if not front or row.score.error < front[-1].score.error:
-            front.append(row)
+    least = float("inf")
+    for _, off, index in sorted(timed):
+        if off < least:
+            front.append(rows[index])
+            least = off
     return front

@@ -8,24 +8,27 @@ from typing import Any, List, Optional, Sequence, Tuple
 
 from edgecv.doctor.doctor import Proof, Report
 from edgecv.doctor.ladder import Row, pareto
-from edgecv.doctor.trial import Score
+from edgecv.doctor.scores import Score
 
 Cells = Sequence[str]
 _WIDTH, _HEIGHT, _LEFT, _BELOW, _EDGE = 640, 400, 70, 50, 20
 _COLORS = {"front": "#d62728", "kept": "#1f77b4", "other": "#999999"}
 
 
-def score_cells(score: Score) -> List[str]:
-    """Error, agreement and time as text."""
+def score_cells(score: Optional[Score]) -> List[str]:
+    """Errors, agreement and time as text; nothing of a plan that could not be converted."""
+    if score is None:
+        return [""] * len(SCORE_HEADER)
     return [
         f"{100 * score.error:.2f}%",
+        f"{100 * score.peaks:.2f}%",
         "" if score.agree is None else f"{score.agree} of {score.pictures}",
         "" if score.milliseconds is None else f"{score.milliseconds:.2f}",
         "" if score.ratio is None else f"{score.ratio:.3f}",
     ]
 
 
-SCORE_HEADER = ("logit error", "agreement", "ms", "of default")
+SCORE_HEADER = ("error", "of the largest", "agreement", "ms", "of default")
 
 
 def layer_rows(report: Report) -> List[Cells]:
@@ -81,6 +84,14 @@ def proof_rows(proofs: Sequence[Proof]) -> List[Cells]:
 PROOF_HEADER = ("", *SCORE_HEADER, "on --eval")
 
 
+def how_checked(report: Report) -> str:
+    """What scores are over, in words."""
+    return (
+        f"{report.samples} calibration samples: one half fitted, {report.pictures} pictures made "
+        "of the other half checked, and the other way round"
+    )
+
+
 def finding_lines(report: Report, most: int = 20) -> List[str]:
     """Causes in words, at most ``most``."""
     found = report.diagnosis.findings
@@ -98,12 +109,12 @@ def _points(rows: Sequence[Row]) -> List[Tuple[float, float, str, str]]:
     front = {id(row) for row in pareto(rows)}
     return [
         (
-            row.score.ratio, 100 * row.score.error,
+            row.score.ratio, 100 * row.score.off,
             "front" if id(row) in front else "kept" if row.kept else "other",
             f"{row.step}: {row.what}",
         )
         for row in rows
-        if row.score.ratio is not None
+        if row.score is not None and row.score.ratio is not None
     ]  # fmt: skip
 
 
@@ -156,7 +167,7 @@ def svg(rows: Sequence[Row]) -> str:
     parts.append(
         f'<text x="{middle}" y="{_HEIGHT - 10}" text-anchor="middle">time / default</text>'
     )
-    parts.append(f'<text x="12" y="{_EDGE - 6}">logit error, %</text>')
+    parts.append(f'<text x="12" y="{_EDGE - 6}">error, %</text>')
     for x, y, kind, words in points:
         px, py = axes.place(x, y)
         parts.append(
@@ -182,7 +193,7 @@ def write_png(path: Path, rows: Sequence[Row]) -> bool:
     for value, text in axes.ticks(1):
         draw.text((x0 - 45, axes.place(axes.x[0], value)[1] - 6), text, fill="black")
     draw.text(((x0 + _WIDTH) / 2 - 40, _HEIGHT - 20), "time / default", fill="black")
-    draw.text((8, 4), "logit error, %", fill="black")
+    draw.text((8, 4), "error, %", fill="black")
     for x, y, kind, _ in points:
         px, py = axes.place(x, y)
         r = 5 if kind == "front" else 3
@@ -211,8 +222,7 @@ def html(report: Report) -> str:
         "table{border-collapse:collapse;font-size:90%}"
         "td,th{padding:2px 8px;border-bottom:1px solid #ddd;text-align:left}</style></head><body>",
         f"<h1>{escape(report.source)} in int8</h1>",
-        f"<p>Fitted on {report.fitted} calibration samples, checked on {report.checked} others "
-        f"(one in two of them mirrored, smaller and on plain ground); {report.seconds:.0f} s.</p>",
+        f"<p>{escape(how_checked(report))}; {report.seconds:.0f} s.</p>",
         "<h2>Before and after</h2>", _html_table(PROOF_HEADER, proof_rows(report.proofs)),
         "<h2>Causes</h2><ul>",
         *(f"<li>{escape(line)}</li>" for line in finding_lines(report)), "</ul>",

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
+
+_SCHEME = 2  # of what is measured and how: raised when that changes
+
+
+def conditions() -> str:
+    """A short digest of what measurements depend on besides model and data: this version of edgecv,
+    the machine, and settings of the environment that kernels are chosen by.
+    """
+    from edgecv import __version__
+
+    settings = [(name, os.environ.get(name)) for name in ("EDGECV_FORCE_ISA", "EDGECV_CHAINS")]
+    told = (_SCHEME, __version__, platform.machine(), _processor(), os.cpu_count(), settings)
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:8]
+
+
+def _processor() -> str:
+    """The name of the CPU, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    named = ("model name", "Model", "CPU part", "Hardware", "uarch")
+    return "; ".join(sorted({line for line in lines if line.startswith(named)}))
 
 
 class State:

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.graph.ir import Graph, Node
+from edgecv.quant.alike import kinds_of
 from edgecv.quant.data import CalibrationSet, Sample
 from edgecv.quant.parameters import QuantParams, check_bounds
 from edgecv.quant.progress import Progress
 
 _LAYERS = ("Conv2d", "FullyConnected")
-_SAMPLES = 16
+_SAMPLES = 32
+_DOUBTS = 2.0  # times the variance of a mean that its square has to be above to count
 Doubles = NDArray[np.float64]
 
 
@@ -56,9 +58,13 @@ def correct_biases(
 
 
 def _some(data: CalibrationSet) -> List[Sample]:
+    """Samples of different photographs: several sizes of one would have their own errors counted as
+    what all have in common.
+    """
     every = list(data)
-    count = min(len(every), _SAMPLES)
-    return [every[i * len(every) // count] for i in range(count)]
+    first = [every[i] for i in sorted(kind[0] for kind in kinds_of(every))]
+    count = min(len(first), _SAMPLES)
+    return [first[i * len(first) // count] for i in range(count)]
 
 
 def _means(graph: Graph, samples: List[Sample], names: List[str]) -> Dict[str, Doubles]:
@@ -78,12 +84,13 @@ def _means(graph: Graph, samples: List[Sample], names: List[str]) -> Dict[str, D
 
 def _shift(graph: Graph, node: Node, off: Doubles) -> None:
     """Adds the mean of ``off`` [samples, channels] to what a layer gives; what differs from sample
-    to sample counts less.
+    to sample counts less, or not at all.
     """
     mean = off.mean(axis=0)
-    doubt = off.var(axis=0) / max(len(off) - 1, 1)
+    doubt = _DOUBTS * off.var(axis=0) / max(len(off) - 1, 1)
     square = np.square(mean)
-    mean = mean * np.divide(square, square + doubt, out=np.zeros_like(square), where=square > 0)
+    share = np.divide(square - doubt, square, out=np.zeros_like(square), where=square > doubt)
+    mean = mean * share
     weights, bias, multiplier = (graph.values[name] for name in node.inputs[1:4])
     x, y = graph.values[node.inputs[0]], graph.values[node.outputs[0]]
     assert weights.data is not None

@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterable, List, Optional
 
 from edgecv.errors import CalibrationError
 from edgecv.graph.ir import Graph
-from edgecv.quant.data import CalibrationSet, Sample
+from edgecv.quant.data import CalibrationSet, Sample, check_varied
 from edgecv.quant.progress import Progress
 from edgecv.quant.ranges import METHODS, Range, Statistics, needs_histogram
 
@@ -76,7 +76,8 @@ def observe(
 ) -> Dict[str, Statistics]:
     """What every f32 activation of a decluttered graph is over the data, by value name.
 
-    Raises CalibrationError when an activation becomes NaN or infinite, naming it.
+    Raises CalibrationError when an activation becomes NaN or infinite, naming it, or
+    when the data hold one value alone.
     """
     observer = _Observer(graph)
     statistics: Dict[str, Statistics] = {}
@@ -96,4 +97,6 @@ def observe(
             done += 1
             if progress is not None:
                 progress("calibrate", done, total)
+        if number == 0 and observer.input_names:
+            check_varied((statistics[n].low, statistics[n].high) for n in observer.input_names)
     return statistics

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,3 +169,16 @@ class CalibrationSet:
             np.ascontiguousarray(array[i : i + batch])
             for i in range(0, len(array) - batch + 1, batch)
         ]
+
+
+def check_varied(ranges: Iterable[Tuple[float, float]]) -> None:
+    """Raises CalibrationError when inputs of those ranges, over all samples, hold one value alone:
+    it would give every activation the range of nothing that the model was made for.
+    """
+    known = list(ranges)
+    low, high = min(pair[0] for pair in known), max(pair[1] for pair in known)
+    if low == high:
+        raise CalibrationError(
+            f"the calibration data are {low:g} everywhere: give samples like those that the model "
+            "will see"
+        )

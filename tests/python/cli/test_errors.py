@@ -85,6 +85,24 @@ def test_nan_in_calibration(tmp_path: Path, model: Path, refused: Callable[..., 
     assert "NaN" in message
 
 
+def test_constant_calibration(tmp_path: Path, model: Path, refused: Callable[..., str]) -> None:
+    np.save(tmp_path / "dark.npy", np.zeros((4, 3, 8, 8), np.float32))
+    message = refused(model, "--calibrate", tmp_path / "dark.npy")
+    assert one_line(message)
+    assert "0 everywhere" in message
+
+
+def test_output_into_a_missing_folder(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "missing" / "m.ecv"
+    assert main(["convert", str(model), "-o", str(out)]) == 2
+    message = capsys.readouterr().err
+    assert one_line(message)
+    assert "no such folder" in message
+    assert not out.parent.exists()
+
+
 def test_empty_folder_and_missing_recipe(
     tmp_path: Path, model: Path, refused: Callable[..., str]
 ) -> None:
@@ -108,7 +126,7 @@ def test_preprocess_of_another_size(model: Path, refused: Callable[..., str]) ->
 def test_keep_float_that_matches_nothing(
     tmp_path: Path, model: Path, refused: Callable[..., str]
 ) -> None:
-    np.save(tmp_path / "good.npy", np.ones((4, 3, 8, 8), np.float32))
+    np.save(tmp_path / "good.npy", np.random.default_rng(1).random((4, 3, 8, 8), np.float32))
     message = refused(model, "--calibrate", tmp_path / "good.npy", "--keep-float", "Softmx")
     assert one_line(message)
     assert "Softmx" in message
@@ -170,7 +188,7 @@ def test_the_model_itself_is_never_overwritten(
 def test_options_that_would_be_ignored_or_make_no_sense(
     tmp_path: Path, model: Path, refused: Callable[..., str]
 ) -> None:
-    np.save(tmp_path / "good.npy", np.ones((4, 3, 8, 8), np.float32))
+    np.save(tmp_path / "good.npy", np.random.default_rng(1).random((4, 3, 8, 8), np.float32))
     good = ("--calibrate", tmp_path / "good.npy")
     assert "calibration" in refused(model, "--keep-float", "Conv")
     assert "calibration" in refused(model, "--method", "kl")

@@ -11,13 +11,14 @@ import numpy as np
 import onnx
 import pytest
 from graph.onnx_models import Builder
+from int8.doctor_models import doctor_of, net, pictures
 
 import edgecv
 from edgecv.calibrated import copy_of
 from edgecv.cli.main import main
 from edgecv.doctor.doctor import Doctor
 from edgecv.doctor.ladder import Limits, pareto
-from edgecv.doctor.trial import split
+from edgecv.doctor.samples import split
 from edgecv.errors import CalibrationError, Error
 from edgecv.format.writer import write
 from edgecv.graph.passes import pipeline
@@ -27,41 +28,10 @@ from edgecv.quant.equalize import equalize, links
 from edgecv.quant.layer_inputs import channel_reach
 from edgecv.quant.plan import ActivationPlan, LayerPlan, Plan, load
 
-CHANNELS = 16
-
 
 @pytest.fixture(autouse=True)
 def short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgecv.doctor.trial._SECONDS", 0.02)
-
-
-def net(outlier: float = 1.0, branch: float = 1.0) -> onnx.ModelProto:
-    """A classifier with a linear bottleneck, one channel of which may be large, and a residual sum
-    one operand of which may be small.
-    """
-    b = Builder(seed=6)
-    x = b.op("Relu", b.op("Conv", b.input(1, 3, 10, 10), b.weights(CHANNELS, 3, 3, 3)))
-    w = np.random.default_rng(1).normal(0, 0.25, (CHANNELS, CHANNELS, 1, 1)).astype(np.float32)
-    w[5] *= outlier
-    y = b.op("Conv", x, b.const(w))
-    back = np.random.default_rng(2).normal(0, 0.25, (CHANNELS, CHANNELS, 1, 1)).astype(np.float32)
-    back[:, 5] /= outlier
-    z = b.op("Relu", b.op("Conv", y, b.const(back)))
-    small = np.random.default_rng(3).normal(0, 0.25, (CHANNELS, CHANNELS, 1, 1)) * branch
-    z = b.op("Add", z, b.op("Conv", z, b.const(small.astype(np.float32))))
-    flat = b.op("Flatten", b.op("GlobalAveragePool", b.op("Relu", z)))
-    return b.model(b.op("Gemm", flat, b.weights(10, CHANNELS), b.weights(10), transB=1))
-
-
-def pictures(count: int = 12, seed: int = 0) -> np.ndarray:
-    """Noise around a colour: plain grounds occur in them as well."""
-    random = np.random.default_rng(seed)
-    colour = random.uniform(-2, 2, (count, 3, 1, 1))
-    return (colour + 0.5 * random.normal(size=(count, 3, 10, 10))).astype(np.float32)
-
-
-def doctor_of(model: onnx.ModelProto, start: Plan | None = None, **options: Any) -> Doctor:
-    return Doctor(model, pictures(), start=start or Plan(), **options)
+    monkeypatch.setattr("edgecv.doctor.timing._SECONDS", 0.02)
 
 
 def kinds(doctor: Doctor) -> dict[str, Any]:
@@ -71,9 +41,14 @@ def kinds(doctor: Doctor) -> dict[str, Any]:
 def test_samples_alike_stay_on_one_side() -> None:
     base = pictures(6)
     samples = [{"x": one[None] * scale} for one in base for scale in (1.0, 1.01, 0.99)]
-    fit, check = split(samples)
-    assert {i // 3 for i in fit}.isdisjoint(i // 3 for i in check)
-    assert len(check) == len({i // 3 for i in check}) == 3
+    folds = split(samples)
+    for fit, check in folds:
+        assert {i // 3 for i in fit}.isdisjoint(i // 3 for i in check)
+        assert len(check) == len({i // 3 for i in check}) == 3
+    (fit, check), (other_fit, other_check) = folds
+    assert sorted(fit + other_fit) == list(range(18))
+    assert set(check) <= set(other_fit)
+    assert set(other_check) <= set(fit)
     with pytest.raises(CalibrationError, match="all alike"):
         split(samples[:3])
 
@@ -137,9 +112,11 @@ def test_steps_are_kept_only_where_they_pay_in_time() -> None:
 def test_the_front_of_time_and_error() -> None:
     report = doctor_of(net(outlier=50.0)).examine(True, Limits(most_ratio=100.0))
     front = pareto(report.rows)
-    errors = [row.score.error for row in front]
+    scores = [row.score for row in front if row.score is not None]
+    errors = [score.off for score in scores]
     assert errors == sorted(errors, reverse=True)
-    assert min(r.score.error for r in report.rows if r.score.ratio is not None) == errors[-1]
+    timed = [row.score for row in report.rows if row.score and row.score.ratio is not None]
+    assert min(score.off for score in timed) == errors[-1]
 
 
 def test_equalizing_does_not_change_the_float_model() -> None:
@@ -164,7 +141,7 @@ def test_equalizing_does_not_change_the_float_model() -> None:
     assert extents.max() < 2.5 * np.median(extents)
 
 
-def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, limits = net(outlier=20.0), Limits(most_ratio=100.0)
 
     class StopError(Exception):
@@ -178,7 +155,8 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     with pytest.raises(StopError):
         first.examine(True, limits)
     second = doctor_of(model, folder=tmp_path)
-    assert len(second.trials.state._known) == 4  # the plan's score, and three of single layers
+    # The plan's score in both folds, and three of single layers.
+    assert len(second.trials.state._known) == 5
     report = second.examine(True, limits)
     assert second.trials.state.reused >= 4
     assert second.trials.state._known.keys() > first.trials.state._known.keys()
@@ -186,6 +164,17 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     again = third.examine(True, limits)
     assert again.plan == report.plan
     assert [row.score for row in again.rows] == [row.score for row in report.rows]
+    # Measurements of another machine, version or setting are not these.
+    monkeypatch.setenv("EDGECV_CHAINS", "off")
+    assert doctor_of(model, folder=tmp_path).trials.state._known == {}
+    monkeypatch.delenv("EDGECV_CHAINS")
+    assert doctor_of(model, folder=tmp_path).trials.state._known
+    with monkeypatch.context() as patch:
+        patch.setattr("edgecv.doctor.state._processor", lambda: "another")
+        assert doctor_of(model, folder=tmp_path).trials.state._known == {}
+    with monkeypatch.context() as patch:
+        patch.setattr("edgecv.__version__", "99")
+        assert doctor_of(model, folder=tmp_path).trials.state._known == {}
     # Another model in the same folder takes nothing over.
     other = doctor_of(net(outlier=21.0), folder=tmp_path)
     assert other.trials.state._known == {}
@@ -239,6 +228,9 @@ def test_command_line(files: dict[str, str], capsys: pytest.CaptureFixture[str])
         (["-o", "m.ecv"], "give --fix as well"),
         (["--speed"], "give --fix as well"),
         (["--labels", "l.tsv"], "of --eval"),
+        (["--agreement"], "give --fix as well"),
+        (["--fix", "-o", "missing/m.ecv"], "no such folder"),
+        (["--calibrate", "zeros.npy"], "are 0 everywhere"),
         (["--percent", "99"], "of --method percentile"),
         (["--method", "percentile", "--percent", "10"], "more than 50"),
         (["--calibrate", "none.npy"], "no such file or folder"),
@@ -256,6 +248,7 @@ def test_bad_input_writes_nothing(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
     np.save(tmp_path / "alike.npy", np.repeat(pictures(1), 3, axis=0))
+    np.save(tmp_path / "zeros.npy", np.zeros((4, 3, 10, 10), np.float32))
     before = set(tmp_path.iterdir())
     assert main(["doctor", files["m.onnx"], "--calibrate", files["x.npy"], *options]) == 2
     assert message in capsys.readouterr().err
@@ -295,13 +288,13 @@ def test_gains_are_spent_on_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slow.ratio == 1.0
     assert last.ratio is not None
     assert last.ratio < 0.95
-    assert slow.error <= last.error <= first.error
+    assert slow.off <= last.off <= first.off
     assert any(layer.lane_group == 8 for layer in report.plan.layers.values())
 
 
 def test_a_disturbed_measurement_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([(2.0, 1.4), (1.1, 1.04), (1.0, 1.01), (9.0, 9.0)])
-    monkeypatch.setattr("edgecv.doctor.trial.compare_times", lambda *_: next(times))
+    monkeypatch.setattr("edgecv.doctor.timing.compare_times", lambda *_: next(times))
     trials = doctor_of(net()).trials
     plan = Plan(layers={"*": LayerPlan(lane_group=2)})
     assert trials.time(plan) == (1.0, 1.01)

@@ -1,0 +1,47 @@
+"""Which calibration samples show the same: several sizes of one photograph count as one."""
+
+from __future__ import annotations
+
+from typing import List, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecv.quant.data import Sample
+
+_ALIKE = 0.95  # correlation of two small pictures from which on they count as one
+_SIDE = 12  # of small pictures
+
+
+def kinds_of(samples: Sequence[Sample]) -> List[List[int]]:
+    """Indices of the samples, those nearly alike (sizes of one photograph) together; the smallest
+    groups first.
+    """
+    small = np.stack([_small(sample) for sample in samples])
+    kinds: List[List[int]] = []
+    for index, one in enumerate(small):
+        for kind in kinds:
+            if float(small[kind[0]] @ one) > _ALIKE:
+                kind.append(index)
+                break
+        else:
+            kinds.append([index])
+    return sorted(kinds, key=len)
+
+
+def _small(sample: Sample) -> NDArray[np.float64]:
+    """A sample as a vector of length 1 and mean 0."""
+    parts = []
+    for array in sample.values():
+        x = np.asarray(array, np.float64)
+        for axis in range(1, x.ndim):
+            if x.shape[axis] > _SIDE:
+                edges = np.arange(_SIDE) * x.shape[axis] // _SIDE
+                counts = np.diff(np.append(edges, x.shape[axis]))
+                shape = [1] * x.ndim
+                shape[axis] = _SIDE
+                x = np.add.reduceat(x, edges, axis=axis) / counts.reshape(shape)
+        parts.append(x.ravel())
+    flat = np.concatenate(parts)
+    flat = flat - flat.mean()
+    return np.asarray(flat / max(float(np.linalg.norm(flat)), 1e-30))

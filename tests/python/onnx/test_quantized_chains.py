@@ -298,3 +298,15 @@ def test_weights_between_their_roundings(move: str) -> None:
     stored = result.graph.values[result.graph.nodes[0].inputs[1]].data
     assert stored is not None
     np.testing.assert_array_equal(stored.reshape(8, 8), integers.reshape(8, 8))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 6.0), (-1.03, 1.0), (0.0, 50.0)])
+def test_clip_between_equal_roundings(low: float, high: float) -> None:
+    """It is the clamp of the layer before, not a table."""
+    net = Net((1, 8, 6, 6))
+    w = net.weights(net.integers(8, 8, 1, 1).astype(np.int8), 0.0113)
+    y = net.op("Conv", net.quantize("x", 0.0317, 128), w)
+    y = net.quantize(y, 0.0471, 120)
+    y = net.op("Clip", y, net.scale(low), net.scale(high))
+    result = check(net, net.quantize(y, 0.0471, 120), 0.0471)
+    assert [node.op for node in result.graph.nodes] == ["Conv2d"]

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgecv.graph.ir import Given, Graph, Node
 from edgecv.graph.ops.unary import FUNCTIONS, evaluate
+from edgecv.graph.passes.lower.elementwise import attributes_of_clip
 from edgecv.graph.passes.rewrite import View, remove, replace_uses
 from edgecv.quant.precision import INT8_OPS, MOVES, has_int8_form
 from edgecv.quant.ranges import Range
@@ -60,7 +61,7 @@ class _Settler:
         for node in graph.nodes:
             if node.op != "FakeQuant" and not self._is_int8(node):
                 self._float.add(node.name)
-        self._fuse_relu()
+        self._fuse_clamps()
         for node in list(graph.nodes):
             if node.op == "FakeQuant" and self._is_port(node.inputs[0]):
                 self._absorb_port(node)
@@ -151,11 +152,15 @@ class _Settler:
             moves.insert(0, before)
             name = before.inputs[0]
 
-    def _fuse_relu(self) -> None:
-        """A Relu that keeps the coding of the layer before it is that layer's clamp."""
+    def _fuse_clamps(self) -> None:
+        """A Relu or Clip that keeps the coding of the layer before it is that layer's clamp."""
         graph, given = self._graph, self._graph.given
         for node in list(graph.nodes):
-            if node.op != "Unary" or node.attrs["function"] != FUNCTIONS["relu"]:
+            attrs = node.attrs
+            bounds = None
+            if node.op == "Unary":
+                bounds = attributes_of_clip(attrs["function"], attrs["alpha"], attrs["beta"])
+            if bounds is None:
                 continue
             x, y = node.inputs[0], node.outputs[0]
             before = self._view.producer(x, *WEIGHTED, "Add", "Sub", "Mul")
@@ -163,7 +168,8 @@ class _Settler:
             if before is None or not same or not self._view.private(x):
                 continue
             if not {before.name, node.name} & self._float:
-                before.attrs["lo"] = max(before.attrs["lo"], 0.0)
+                for name in ("lo", "hi"):
+                    before.attrs[name] = min(max(before.attrs[name], bounds[0]), bounds[1])
                 before.outputs = [y]
                 remove(graph, [node])
                 self._view.renew()

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "format/coded.h"
 
 namespace edgecv::format {
 namespace {
@@ -84,8 +85,13 @@ Status judge_tensor(const ParsedModel& model, uint32_t i, const Limits& limits, 
   if (!constant && tensor.kind != static_cast<uint8_t>(TensorKind::kActivation)) {
     return bad_tensor(model, i, unknown_value(model), "unknown kind", error);
   }
-  if (tensor.encoding != static_cast<uint8_t>(Encoding::kRaw)) {
+  const bool coded = tensor.encoding == static_cast<uint8_t>(Encoding::kCoded);
+  if (tensor.encoding != static_cast<uint8_t>(Encoding::kRaw) &&
+      (!coded || model.header.version_minor < 1)) {
     return bad_tensor(model, i, unknown_value(model), "unknown encoding", error);
+  }
+  if (coded && (!constant || tensor.dtype == static_cast<uint8_t>(Dtype::kS32))) {
+    return bad_tensor(model, i, Status::kCorrupt, "only s8 and f32 constants are coded", error);
   }
   if (tensor.reserved0 != 0 || tensor.variant != 0 || !all_zero(tensor.reserved)) {
     return bad_tensor(model, i, unknown_value(model), "reserved fields are not zero", error);
@@ -109,6 +115,31 @@ Status judge_tensor(const ParsedModel& model, uint32_t i, const Limits& limits, 
     return bad_tensor(model, i, Status::kCorrupt, "an activation has no data", error);
   }
   return Status::kOk;
+}
+
+// Where a coded constant lies whose place is judged.
+CodedTensor coded_tensor(const ParsedModel& model, uint32_t i) {
+  const TensorRecord& tensor = model.tensors[i];
+  return {model.data + tensor.offset,   tensor.size,           tensor.dims[0],
+          tensor.dims[tensor.rank - 1], element_count(tensor), dtype_bytes(tensor.dtype)};
+}
+
+// Decodes a constant whose record and place are judged; its values are model->decoded[i].
+Status decode_tensor(ParsedModel* model, uint32_t i, Error* error) {
+  const TensorRecord& tensor = model->tensors[i];
+  const CodedTensor coded = coded_tensor(*model, i);
+  if (!coded_size_fits(coded)) {
+    return bad_tensor(*model, i, Status::kCorrupt, "too few bytes for its elements", error);
+  }
+  const Allocator& allocator = model->allocator;
+  uint8_t* values = static_cast<uint8_t*>(
+      allocator.allocate(allocator.context, static_cast<size_t>(tensor_bytes(tensor)), kAlignment));
+  if (values == nullptr) {
+    return bad_tensor(*model, i, Status::kOutOfMemory, "no memory to decode it", error);
+  }
+  model->decoded[i] = values;
+  model->constants[i] = values;
+  return decode_constant(*model, i, values, error);
 }
 
 }  // namespace
@@ -178,35 +209,48 @@ Status judge_meta(const ParsedModel& model, const Limits& limits, Error* error) 
 Status judge_tensors(ParsedModel* model, const Limits& limits, const uint8_t* data,
                      size_t data_size, Error* error) {
   const size_t count = model->tensors.size();
-  if (!model->constants.resize(count)) {
+  if (!model->constants.resize(count) || !model->decoded.resize(count)) {
     return fail(error, Status::kOutOfMemory, "no memory for %zu tensors", count);
   }
+  model->data = data;
   int64_t end = 0;  // of the constants so far, without padding
   int64_t owned = 0;
+  int64_t decoded = 0;
   for (uint32_t i = 0; i < count; ++i) {
     EDGECV_TRY(judge_tensor(*model, i, limits, error));
     if (!model->is_constant(i)) continue;
     const TensorRecord& tensor = model->tensors[i];
     const int64_t begin = (end + kAlign - 1) / kAlign * kAlign;
-    const int64_t bytes = tensor_bytes(tensor);  // at most limits.tensor_bytes
+    const bool coded = tensor.encoding == static_cast<uint8_t>(Encoding::kCoded);
+    const int64_t whole = tensor_bytes(tensor);  // at most limits.tensor_bytes
     if (tensor.offset != static_cast<uint64_t>(begin) ||
-        tensor.size != static_cast<uint64_t>(bytes)) {
+        (!coded && tensor.size != static_cast<uint64_t>(whole))) {
       return fail(error, Status::kCorrupt,
                   "tensor %u '%.120s' lies at %" PRIu64 " of DATA with %" PRIu64
                   " bytes; it has to be %" PRId64 " with %" PRId64,
-                  i, model->tensor_name(i), tensor.offset, tensor.size, begin, bytes);
+                  i, model->tensor_name(i), tensor.offset, tensor.size, begin, whole);
     }
-    if (static_cast<uint64_t>(begin) + static_cast<uint64_t>(bytes) > data_size) {
+    if (static_cast<uint64_t>(begin) > data_size ||
+        tensor.size > data_size - static_cast<uint64_t>(begin)) {
       return bad_tensor(*model, i, Status::kCorrupt, "its data ends behind DATA", error);
     }
     if (!zero_bytes(data + end, static_cast<size_t>(begin - end))) {
       return bad_tensor(*model, i, Status::kCorrupt, "the padding before its data is not zero",
                         error);
     }
-    end = begin + bytes;
+    end = begin + static_cast<int64_t>(tensor.size);
     model->constants[i] = data + begin;
+    if (coded) {
+      decoded += whole;
+      if (decoded > limits.decoded_bytes) {
+        return fail(error, Status::kLimit,
+                    "tensor %u '%.120s': coded constants have more than %" PRId64 " bytes", i,
+                    model->tensor_name(i), limits.decoded_bytes);
+      }
+      EDGECV_TRY(decode_tensor(model, i, error));
+    }
     if (tensor.dtype == static_cast<uint8_t>(Dtype::kS32))
-      owned += (bytes + kAlign - 1) / kAlign * kAlign;
+      owned += (whole + kAlign - 1) / kAlign * kAlign;
   }
   if (static_cast<uint64_t>(end) != data_size) {
     return fail(error, Status::kCorrupt, "DATA has %zu bytes, its tensors end at %" PRId64,
@@ -225,6 +269,13 @@ Status judge_tensors(ParsedModel* model, const Limits& limits, const uint8_t* da
     copy += (static_cast<int64_t>(tensor.size) + kAlign - 1) / kAlign * kAlign;
   }
   return Status::kOk;
+}
+
+Status decode_constant(const ParsedModel& model, uint32_t tensor, uint8_t* out, Error* error) {
+  const char* rule = "";
+  const Status status =
+      decode(coded_tensor(model, tensor), unknown_value(model), model.allocator, out, &rule);
+  return status == Status::kOk ? status : bad_tensor(model, tensor, status, rule, error);
 }
 
 Status judge_goldens(const ParsedModel& model, Error* error) {

@@ -10,7 +10,7 @@ namespace edgecv::format {
 
 constexpr uint8_t kMagic[8] = {0x89, 'E', 'C', 'V', 0x0D, 0x0A, 0x1A, 0x0A};
 constexpr uint16_t kVersionMajor = 1;
-constexpr uint16_t kVersionMinor = 0;
+constexpr uint16_t kVersionMinor = 1;
 constexpr uint32_t kAbsent = 0xFFFFFFFFu;  // tensor id of an optional input that is not there
 
 constexpr int kMaxRank = 8;
@@ -33,12 +33,8 @@ constexpr uint32_t kSectionCritical =
     1u;  // a reader that does not know the section must refuse the file
 
 enum class Dtype : uint8_t { kF32 = 1, kS8 = 2, kS32 = 3 };
-enum class TensorKind : uint8_t {
-  kActivation = 0,
-  kConstant = 1,
-  kState = 2
-};                                           // kState: reserved, refused by 1.0
-enum class Encoding : uint8_t { kRaw = 0 };  // others: compressed weights, reserved
+enum class TensorKind : uint8_t { kActivation = 0, kConstant = 1, kState = 2 };  // kState: reserved
+enum class Encoding : uint8_t { kRaw = 0, kCoded = 1 };  // kCoded: from 1.1 on, see coded.h
 enum class PortKind : uint8_t { kInput = 0, kOutput = 1 };
 
 struct StringRef {
@@ -54,7 +50,7 @@ struct FileHeader {
   uint64_t file_size;
   uint32_t flags;       // 0
   uint32_t header_crc;  // CRC-32 of this header with header_crc = 0, followed by the section table
-  uint8_t hash[32];     // reserved for signing: zeros in 1.0
+  uint8_t hash[32];     // reserved for signing: zeros
 };
 static_assert(sizeof(FileHeader) == 64 && offsetof(FileHeader, hash) == 32, "docs/format.md");
 

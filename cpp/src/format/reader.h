@@ -34,7 +34,8 @@ struct Limits {
   uint32_t preprocess = 256;
   uint32_t goldens = 64;
   uint32_t digests = 1u << 18;
-  int64_t tensor_bytes = int64_t{1} << 30;  // of one tensor, stored
+  int64_t tensor_bytes = int64_t{1} << 30;   // of one tensor, not coded
+  int64_t decoded_bytes = int64_t{1} << 31;  // of all coded constants, decoded
   int64_t work =
       int64_t{1} << 42;  // multiply-accumulates of one run, see op_work in docs/format.md
   // Judged by the planner, which alone knows them: activations and scratch of one session, and
@@ -45,7 +46,8 @@ struct Limits {
 
 // One file, judged. Records are copies; strings are copies; constants point into the mapping given
 // to read_model(), which must outlive this, except those of dtype s32 (indices, tables, biases),
-// which are copies, so that nothing a memory access depends on can change under a mapping.
+// which are copies, so that nothing a memory access depends on can change under a mapping, and
+// coded ones, which are decoded.
 struct ParsedModel {
   explicit ParsedModel(const Allocator& memory)
       : allocator(memory),
@@ -60,7 +62,11 @@ struct ParsedModel {
         goldens(memory),
         digests(memory),
         constants(memory),
-        owned_constants(memory) {}
+        owned_constants(memory),
+        decoded(memory) {}
+  ~ParsedModel() {
+    for (uint8_t* values : decoded) allocator.release(allocator.context, values);
+  }
 
   const Allocator& allocator;
   FileHeader header = {};
@@ -77,6 +83,8 @@ struct ParsedModel {
   Array<DigestRecord> digests;
   Array<const uint8_t*> constants;  // by tensor id; null for activations; 64-byte aligned
   Array<uint8_t> owned_constants;   // the copies of the s32 constants
+  Array<uint8_t*> decoded;          // by tensor id; null but for coded constants
+  const uint8_t* data = nullptr;    // DATA in the mapping
   int64_t work = 0;                 // multiply-accumulates of one run, all ops
 
   const char* text(StringRef ref) const { return strings.data() + ref.offset; }
@@ -96,6 +104,12 @@ struct ParsedModel {
   const TensorRecord& output(const OpRecord& op) const { return tensors[op.output]; }
   bool is_constant(uint32_t tensor) const {
     return tensors[tensor].kind == static_cast<uint8_t>(TensorKind::kConstant);
+  }
+  // Frees the values of a coded constant: constants[tensor] is null from then on.
+  void drop_decoded(uint32_t tensor) {
+    allocator.release(allocator.context, decoded[tensor]);
+    decoded[tensor] = nullptr;
+    constants[tensor] = nullptr;
   }
   // Values of an op's constant input; null when the input is absent or an activation.
   template <typename T>
@@ -121,6 +135,10 @@ inline int64_t element_count(const TensorRecord& tensor) {
 inline int64_t tensor_bytes(const TensorRecord& tensor) {
   return element_count(tensor) * dtype_bytes(tensor.dtype);
 }
+
+// Decodes a coded constant again into its tensor_bytes() at `out`, whether or not its values were
+// dropped.
+Status decode_constant(const ParsedModel& model, uint32_t tensor, uint8_t* out, Error* error);
 
 // The op's name in op_list.inc ("Conv2d"), null for an unknown code.
 const char* op_code_name(uint16_t code);

@@ -49,7 +49,34 @@ Status Model::open(const ModelSource& source, const PlanOptions& options,
   limits_ = limits;
   PlanOptions own = options;
   own.source = &source_;
-  return make_plan(file_, own, limits, allocator_, &plan_, error);
+  EDGECV_TRY(make_plan(file_, own, limits, allocator_, &plan_, error));
+  drop_packed_constants();
+  return Status::kOk;
+}
+
+// Frees coded constants that nothing but the packing of weights has read.
+void Model::drop_packed_constants() {
+  Array<uint8_t> needed(allocator_);
+  if (!needed.resize(file_.tensors.size())) return;
+  for (uint32_t op = 0; op < file_.ops.size(); ++op) {
+    const uint32_t first = plan_.first_step[op], last = plan_.first_step[op + 1];
+    bool packed = first != last;
+    for (uint32_t i = first; i < last; ++i) {
+      const Step& step = plan_.steps[i];
+      packed = packed && step.packed_bytes != 0 &&
+               step.call.family <= kernels::Family::kConvTransposeF32;  // conv.h: weights
+    }
+    for (uint32_t i = 0; i < file_.ops[op].input_count; ++i) {
+      const uint32_t id = file_.input_id(file_.ops[op], i);
+      if (id != format::kAbsent && !(packed && i == 1)) needed[id] = 1;
+    }
+  }
+  for (uint32_t i = 0; i < file_.tensors.size(); ++i) {
+    if (file_.decoded[i] != nullptr && needed[i] == 0) file_.drop_decoded(i);
+  }
+  for (uint32_t i = 0; i < file_.tensors.size(); ++i) {
+    plan_.layout.places[i].constant = file_.constants[plan_.roots[i]];
+  }
 }
 
 void Model::release() {

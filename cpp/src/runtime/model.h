@@ -43,6 +43,11 @@ class Model {
   const Plan& plan() const { return plan_; }
   size_t file_bytes() const { return source_.size(); }
   const format::Limits& limits() const { return limits_; }
+  // Reads the file again into *out, which must be fresh: with the constants that were dropped once
+  // they were packed. *out must not outlive the model.
+  Status read_again(format::ParsedModel* out, Error* error) const {
+    return format::read_model(source_.data(), source_.size(), limits_, out, error);
+  }
 
  private:
   Model(const Allocator& allocator)
@@ -50,6 +55,8 @@ class Model {
   ~Model() = default;
   Status open(const ModelSource& source, const PlanOptions& options, const format::Limits& limits,
               Error* error);
+
+  void drop_packed_constants();
 
   const Allocator allocator_;  // the arrays below point at it
   format::Source source_;

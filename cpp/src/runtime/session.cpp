@@ -140,6 +140,8 @@ Status Session::read_tensor(uint32_t tensor, void* data, size_t bytes, format::D
     return fail(error, Status::kInvalidArgument, "tensor '%s' has %zu bytes in that type, not %zu",
                 file.tensor_name(tensor), want, bytes);
   }
+  if (file.is_constant(tensor) && file.constants[tensor] == nullptr)
+    return format::decode_constant(file, tensor, static_cast<uint8_t*>(data), error);
   bool readable = file.is_constant(tensor) || (ran_ && layout_->keep_all);
   if (!readable && callback_op_ != format::kAbsent) {
     const format::OpRecord& op = file.ops[callback_op_];

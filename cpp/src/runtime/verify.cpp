@@ -28,6 +28,7 @@ class Verifier {
         report_(report),
         states_(model->allocator()),
         dense_(model->allocator()),
+        constants_(model->allocator()),
         unbounded_(model->allocator()) {}
   ~Verifier() {
     if (traced_ != nullptr) traced_->destroy();
@@ -179,8 +180,9 @@ class Verifier {
     options.isa = model_->plan().isa.name;
     options.keep_all = true;
     options.bounds = false;
-    EDGECV_TRY(make_plan(model_->file(), options, model_->limits(), model_->allocator(),
-                         &unbounded_, error));
+    EDGECV_TRY(model_->read_again(&constants_, error));
+    EDGECV_TRY(
+        make_plan(constants_, options, model_->limits(), model_->allocator(), &unbounded_, error));
     return Session::create(model_, &full_, error, true, &unbounded_);
   }
 
@@ -274,6 +276,7 @@ class Verifier {
   Array<uint8_t> dense_;        // a tensor without its gaps
   Session* session_ = nullptr;  // that runs now
   Session* traced_ = nullptr;
+  format::ParsedModel constants_;  // of unbounded_
   Plan unbounded_;
   Session* full_ = nullptr;  // of unbounded_
   uint32_t golden_ = 0;

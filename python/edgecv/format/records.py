@@ -12,7 +12,7 @@ from edgecv.errors import FormatError
 
 MAGIC = bytes([0x89, 0x45, 0x43, 0x56, 0x0D, 0x0A, 0x1A, 0x0A])
 ABSENT = 0xFFFFFFFF
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 F32, S8, S32 = 1, 2, 3
 ITEM_SIZE = {F32: 4, S8: 1, S32: 4}
 DTYPE_NAMES = {F32: "f32", S8: "s8", S32: "s32"}
@@ -145,6 +145,7 @@ MAX_SECTIONS = 64
 MAX_NAME = 4096
 MAX_META_VALUE = 1 << 20
 MAX_TENSOR_BYTES = 1 << 30
+MAX_DECODED_BYTES = 1 << 31
 MAX_WORK = 1 << 42
 MAX_SIDE = 8192
 
@@ -166,7 +167,10 @@ def between(value: Any, lo: float, hi: float) -> bool:
 
 @dataclass
 class Tensor:
-    """A tensor record; ``data`` is set for constants (read-only view of the file)."""
+    """A tensor record; ``data`` is set for constants (read-only view of the file, or decoded).
+
+    ``stored``: bytes in the file; ``coding``: what tells how a coded constant is stored, else "".
+    """
 
     name: str
     dtype: int
@@ -174,6 +178,8 @@ class Tensor:
     scale: np.float32
     zero_point: int
     data: Optional[NDArray[Any]] = None
+    stored: int = 0
+    coding: str = ""
 
     @property
     def constant(self) -> bool:
@@ -227,5 +233,5 @@ class Model:
     work: int = 0
 
     def unknown(self, message: str) -> NoReturn:
-        """Refuses a value that version 1.0 does not define."""
+        """Refuses a value that this version does not define."""
         fail("version" if self.minor > MINOR else "corrupt", message)

@@ -1,4 +1,7 @@
-"""Writes a lowered graph as an ``.ecv`` file, version 1.0. The same graph gives the same bytes."""
+"""Writes a lowered graph as an ``.ecv`` file. The same graph gives the same bytes.
+
+The version is 1.0, or 1.1 when a constant is coded.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 import numpy as np
 
 from edgecv.errors import FormatError
+from edgecv.format.encode import encode
 from edgecv.format.reader import read
 from edgecv.format.schema import (
     DECLARED_PADS,
@@ -27,6 +31,7 @@ from edgecv.graph.ops.unary import FUNCTIONS
 _MAGIC = b"\x89ECV\r\n\x1a\n"
 _ABSENT = 0xFFFFFFFF
 _ALIGN = 64
+STORAGE = ("smallest", "raw")
 # Type, flags (1: critical), in the order of the file.
 _SECTIONS = (
     ("STRS", 1),
@@ -73,8 +78,10 @@ class _Strings:
 
 
 class _Writer:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, storage: str) -> None:
         self.graph = graph
+        self.smallest = storage == "smallest"
+        self.minor = 0
         self.strings = _Strings()
         self.tensors: List[bytes] = []
         self.ids: Dict[str, int] = {}
@@ -92,7 +99,7 @@ class _Writer:
             )
         return shape
 
-    def _record(self, value: Value, kind: int, offset: int, size: int) -> int:
+    def _record(self, value: Value, kind: int, offset: int, size: int, encoding: int = 0) -> int:
         if value.dtype not in DTYPE_CODES:
             raise _refuse(f"value {value.name!r} has dtype {value.dtype}")
         shape = self._shape(value)
@@ -104,7 +111,7 @@ class _Writer:
                 *self.strings.add(value.name),
                 DTYPE_CODES[value.dtype],
                 kind,
-                0,
+                encoding,
                 len(shape),
                 *(shape + (0,) * (MAX_RANK - len(shape))),
                 scale,
@@ -135,8 +142,12 @@ class _Writer:
         key = (value.dtype, self._shape(value), scaled, raw)
         if key not in self.shared:
             self.data += bytes(-len(self.data) % _ALIGN)
-            self.shared[key] = self._record(value, 1, len(self.data), len(raw))
-            self.data += raw
+            coded = encode(array.reshape(self._shape(value))) if self.smallest else None
+            stored = raw if coded is None else coded
+            encoding = 0 if coded is None else 1
+            self.minor = max(self.minor, encoding)
+            self.shared[key] = self._record(value, 1, len(self.data), len(stored), encoding)
+            self.data += stored
         return self.shared[key]
 
     def operand(self, node: Node, name: str) -> int:
@@ -307,7 +318,7 @@ def _goldens(goldens: Sequence[Golden]) -> Tuple[List[bytes], List[bytes]]:
     return records, digests
 
 
-def _assemble(sections: Mapping[str, Tuple[int, bytes]]) -> bytes:
+def _assemble(sections: Mapping[str, Tuple[int, bytes]], minor: int) -> bytes:
     """Header, section table and the padded sections; ``sections`` maps a type to (count, bytes)."""
     table = b""
     body = bytearray()
@@ -321,7 +332,7 @@ def _assemble(sections: Mapping[str, Tuple[int, bytes]]) -> bytes:
         )
         body += data
         body += bytes(-len(body) % _ALIGN)
-    header = struct.pack("<8sHHIQI", _MAGIC, 1, 0, len(_SECTIONS), start + len(body), 0)
+    header = struct.pack("<8sHHIQI", _MAGIC, 1, minor, len(_SECTIONS), start + len(body), 0)
     crc = zlib.crc32(table, zlib.crc32(header + bytes(36)))
     head = header + struct.pack("<I32x", crc) + table
     return head + bytes(start - len(head)) + bytes(body)
@@ -333,18 +344,22 @@ def write(
     meta: Mapping[str, str],
     preprocess: Mapping[str, Mapping[str, Any]],
     goldens: Sequence[Golden] = (),
+    storage: str = "raw",
 ) -> bytes:
     """The bytes of the file of a lowered ``graph``: ops of docs/ops.md on stored layouts.
 
     ``meta``: META keys and values (docs/format.md lists the known keys); ``name`` is added from
     the graph. ``preprocess``: input port name -> the fields of its PREP record. Identical
-    constants are stored once.
+    constants are stored once. ``storage``: "raw", or "smallest" for coded constants where these are
+    smaller.
     Raises :class:`FormatError` with the reason when the graph cannot be stored.
     """
     unknown = sorted(set(preprocess) - {port.name for port in graph.inputs})
     if unknown:
         raise _refuse(f"preprocess for unknown inputs: {', '.join(unknown)}")
-    w = _Writer(graph)
+    if storage not in STORAGE:
+        raise _refuse(f"storage is {storage!r}: it takes {' or '.join(map(repr, STORAGE))}")
+    w = _Writer(graph, storage)
     for port in graph.inputs:
         value = graph.values.get(port.value)
         if value is None or value.is_constant or port.value in w.ids:
@@ -382,7 +397,8 @@ def write(
             "GOLD": (len(records), b"".join(records)),
             "DIGS": (len(digests), b"".join(digests)),
             "DATA": (len(w.data), bytes(w.data)),
-        }
+        },
+        w.minor,
     )
     read(data)  # what a device would refuse is refused here, with the op's name
     return data

@@ -106,6 +106,7 @@ def op_index(file: File, code: int) -> int:
 def bad_files(golden: Dict[str, bytes]) -> Dict[str, bytes]:
     """Name ``<status>__<why>`` -> bytes."""
     mlp, convnet, s8ops, f32ops = (golden[n] for n in ("mlp", "convnet", "s8ops", "f32ops"))
+    coded = golden["coded"]
     bad: Dict[str, bytes] = {}
 
     def edit(name: str, data: bytes, change: Callable[[File], Any]) -> None:
@@ -144,8 +145,8 @@ def bad_files(golden: Dict[str, bytes]) -> Dict[str, bytes]:
     bad["truncated__last_byte"] = mlp[:-1]
     bad["version__major_2"] = raw(mlp, 8, "H", 2)
     bad["version__major_0"] = raw(mlp, 8, "H", 0)
-    bad["version__minor_1_with_an_op_code_of_its_own"] = raw(
-        File(mlp).put("OPS_", 1, 8, "H", 26).join(), 10, "H", 1
+    bad["version__minor_2_with_an_op_code_of_its_own"] = raw(
+        File(mlp).put("OPS_", 1, 8, "H", 26).join(), 10, "H", 2
     )
     bad["corrupt__trailing_bytes"] = mlp + bytes(64)
     bad["corrupt__table_larger_than_the_file"] = raw(File(mlp).join()[:64], 16, "Q", 64)
@@ -201,7 +202,7 @@ def bad_files(golden: Dict[str, bytes]) -> Dict[str, bytes]:
     # Tensors.
     tensor("corrupt__dtype_0", mlp, 0, 8, "B", 0)
     tensor("corrupt__state_tensor", mlp, 0, 9, "B", 2)
-    tensor("corrupt__compressed_weights", mlp, 2, 10, "B", 1)
+    tensor("corrupt__coded_in_version_1_0", mlp, 2, 10, "B", 1)
     tensor("corrupt__rank_0", mlp, 0, 11, "B", 0)
     tensor("corrupt__rank_9", mlp, 0, 11, "B", 9)
     tensor("corrupt__zero_dim", mlp, 0, 12, "i", 0)
@@ -222,6 +223,7 @@ def bad_files(golden: Dict[str, bytes]) -> Dict[str, bytes]:
     tensor("corrupt__constant_behind_data", mlp, 4, 64, "Q", 2**40)
     edit("corrupt__data_with_a_tail", mlp, lambda f: f["DATA"].data.append(0))
     edit("corrupt__padding_between_constants", mlp, lambda f: f.put("DATA", 0, 63, "B", 1))
+    bad.update(bad_codings(coded))
     # Graph.
     edit("corrupt__op_code_0", mlp, lambda f: f.put("OPS_", 0, 8, "H", 0))
     edit("corrupt__op_flags", mlp, lambda f: f.put("OPS_", 0, 10, "H", 1))
@@ -305,6 +307,57 @@ def bad_files(golden: Dict[str, bytes]) -> Dict[str, bytes]:
     op_int("corrupt__unknown_function", f32ops, 10, 0, 21)
     op_float("corrupt__clamp_nan", f32ops, 1, 0, nan)
     bad["limit__work"] = heavy()
+    return bad
+
+
+def bad_codings(coded: bytes) -> Dict[str, bytes]:
+    """The same for coded constants; layers are numbered as golden.coded has them."""
+    bad: Dict[str, bytes] = {}
+    nibbles, book, bitmap, table, rows = 0, 1, 3, 4, 5
+
+    def edit(name: str, op: int, offset: int, form: str, value: int, minor: int = 1) -> None:
+        """Patches the stored bytes of a layer's weights; a negative offset is from their end."""
+        file = File(coded)
+        tensor = file.operand(op, 1)
+        at = file.get("TENS", tensor, 56, "Q") + offset
+        at += file.get("TENS", tensor, 64, "Q") if offset < 0 else 0
+        file.put("DATA", 0, at, form, value)
+        file.header[10] = minor
+        bad[name] = file.join()
+
+    def record(name: str, tensor: int, offset: int, form: str, *values: int) -> None:
+        bad[name] = File(coded).put("TENS", tensor, offset, form, *values).join()
+
+    weights = [File(coded).operand(op, 1) for op in range(9)]
+    record("corrupt__encoding_2", weights[nibbles], 10, "B", 2)
+    record("corrupt__coded_activation", File(coded).operand(0, 0), 10, "B", 1)
+    record("corrupt__coded_s32", File(coded).operand(0, 2), 10, "B", 1)
+    record("corrupt__coded_gigabyte", weights[nibbles], 12, "ii", 2**15, 2**15)
+    record("corrupt__coded_of_another_shape", weights[nibbles], 12, "ii", 16, 17)
+    record("corrupt__coded_without_bytes", weights[nibbles], 64, "Q", 0)
+    record("corrupt__coded_of_2_to_63_bytes", weights[nibbles], 64, "Q", 2**63)
+    edit("corrupt__coded_by_an_unknown_mapping", nibbles, 0, "B", 3)
+    edit("version__coded_by_a_packing_of_minor_2", nibbles, 1, "B", 2, minor=2)
+    edit("corrupt__coded_with_reserved_bytes", nibbles, 13, "B", 1)
+    edit("corrupt__coded_width_0", nibbles, 2, "B", 0)
+    edit("corrupt__coded_width_9", nibbles, 2, "B", 9)
+    edit("corrupt__coded_width_5_of_4", nibbles, 2, "B", 5)
+    edit("corrupt__coded_codes_without_codebook", nibbles, 4, "H", 4)
+    edit("corrupt__coded_lanes_without_streams", nibbles, 7, "B", 1)
+    edit("corrupt__coded_number_of_symbols", nibbles, 8, "I", 255)
+    edit("corrupt__coded_symbol_behind_the_codebook", book, -1, "B", 255)
+    edit("corrupt__coded_codebook_of_none", book, 4, "H", 0)
+    edit("corrupt__coded_codebook_of_9_by_3_bits", book, 4, "H", 9)
+    edit("corrupt__coded_bitmap_of_others", bitmap, 16, "B", 0)
+    edit("corrupt__coded_more_symbols_than_bits", bitmap, 8, "I", 2**31)
+    edit("corrupt__coded_classes_0", table, 6, "B", 0)
+    edit("corrupt__coded_classes_17", table, 6, "B", 17)
+    edit("corrupt__coded_lanes_512", table, 7, "B", 9)
+    edit("corrupt__coded_columns_of_1_class", table, 12, "B", 1)
+    edit("corrupt__coded_frequencies", table, 18, "B", 127)
+    edit("corrupt__coded_table_past_its_alphabet", table, 17, "B", 255)
+    edit("corrupt__coded_stream_that_ends_elsewhere", table, -2, "B", 255)
+    edit("corrupt__coded_class_without_table", rows, 16, "B", 0x20)
     return bad
 
 

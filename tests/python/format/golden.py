@@ -104,11 +104,13 @@ def goldens(graph: Graph, seed: int) -> List[Golden]:
     return records
 
 
-def finish(b: Builder, seed: int, meta: Dict[str, str], **preprocess: Any) -> bytes:
+def finish(
+    b: Builder, seed: int, meta: Dict[str, str], storage: str = "raw", **preprocess: Any
+) -> bytes:
     """The file with goldens; the interpreter takes the graph as a file has it, attributes set."""
     plain = to_graph(read(write(b.graph, meta=meta, preprocess=preprocess)))
     records = goldens(plain, seed)
-    return write(b.graph, meta=meta, preprocess=preprocess, goldens=records)
+    return write(b.graph, meta=meta, preprocess=preprocess, goldens=records, storage=storage)
 
 
 def _digest(index: int, node: Node, y: np.ndarray[Any, Any]) -> Digest:
@@ -264,9 +266,40 @@ def f32ops() -> bytes:
     return finish(b, 40, {"producer": "golden"})
 
 
+def coded() -> bytes:
+    """Fully connected layers whose weights are best coded in ways of their own."""
+    b = Builder("coded", 5)
+    r = b.random
+    x = b.input("x", (1, 16), "s8")
+    spread = np.where(np.arange(64) % 2, 2, 40)
+    layers = {
+        "nibbles": r.integers(-8, 8, (16, 16)),
+        "book": r.choice([-90, -41, -3, 0, 17, 66, 120], (16, 16)),
+        "books": np.stack([r.choice(r.integers(-127, 128, 4), 16) for _ in range(16)]),
+        "bitmap": r.integers(-127, 128, (16, 16)) * (r.random((16, 16)) < 0.2),
+        "table": np.rint(r.laplace(0, 3, (64, 16))),
+        "rows": np.rint(r.normal(0, 1, (96, 64)) * np.tile(spread, 2)[:96, None]),
+        "columns": np.rint(r.normal(0, 1, (64, 96)) * np.tile(spread, 2)[None, :96]),
+        "sparse_table": np.rint(r.laplace(0, 6, (64, 64))) * (r.random((64, 64)) < 0.05),
+    }
+    k = x
+    for name, weights in layers.items():
+        weights = np.clip(weights, -127, 127)
+        rows = len(weights)
+        w = b.graph.constant(name, weights.astype(np.int8), "s8").name
+        m = b.const(np.full(rows, 0.001, np.float32), "f32")
+        k = b.node("FullyConnected", [k, w, b.bias(rows), m], (1, rows))
+    k = b.node("Dequantize", [k], (1, 64), "f32")
+    shared = np.float32(r.choice([-0.5, -0.125, 0.0, 0.25, 1.5], (8, 64)))
+    w = b.graph.constant("f32_book", shared, "f32").name
+    b.output("y", b.node("FullyConnected", [k, w, ""], (1, 8), "f32"))
+    return finish(b, 50, {"producer": "golden"}, "smallest")
+
+
 GOLDEN: Dict[str, Callable[[], bytes]] = {
     "mlp": mlp,
     "convnet": convnet,
     "s8ops": s8ops,
     "f32ops": f32ops,
+    "coded": coded,
 }

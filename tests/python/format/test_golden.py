@@ -44,6 +44,7 @@ def test_reading_and_writing_gives_the_same_bytes(name: str) -> None:
         meta=model.meta,
         preprocess=preprocess_of(model),
         goldens=goldens_of(model),
+        storage="smallest" if name == "coded" else "raw",
     )
     assert again == load(name)
 

@@ -104,7 +104,9 @@ def prune_by_latency(
     search = Search(job, times.predict)
     if macs is not None:
         counts = search.until_macs(macs)
-        return job.finish(counts, f"by time, for {100 * macs:.0f}% of the multiply-accumulates")
+        result = job.finish(counts, f"by time, for {100 * macs:.0f}% of the multiply-accumulates")
+        result[1].warn_of_excess(macs, of_macs=True)
+        return result
     assert target_ms is not None
     if target_ms >= timing.ms:
         raise Error(f"the model takes {timing.ms:.3f} ms already: a target of {target_ms} is met")

@@ -34,10 +34,14 @@ class Group:
     scores: Scores
     kept: int = 0
 
+    def step(self, snap: Optional[int]) -> int:
+        """Of how many labels the counts that kernels like are multiples."""
+        channels = len(self.roots) * self.multiplicity
+        return max(1, (snap or default_snap(channels)) // self.multiplicity)
+
     def snapped(self, wanted: float, snap: Optional[int]) -> int:
         """The count of labels nearest to ``wanted`` that kernels like."""
-        whole = len(self.roots)
-        step = max(1, (snap or default_snap(whole * self.multiplicity)) // self.multiplicity)
+        whole, step = len(self.roots), self.step(snap)
         return min(whole, max(min(whole, step), round(wanted / step) * step))
 
 
@@ -65,6 +69,21 @@ class PruneReport:
     groups: List[GroupReport] = field(default_factory=list)
     made_up: int = 0
     warnings: List[str] = field(default_factory=list)
+
+    def warn_of_excess(self, wanted: float, *, of_macs: bool) -> None:
+        """Adds a warning when over a quarter more than ``wanted`` went, which snapping can do."""
+        if of_macs:
+            before, after, what = self.macs_before, self.macs_after, "multiply-accumulates"
+        else:
+            before, what = sum(group.channels for group in self.groups), "channels that may go"
+            after = sum(group.kept for group in self.groups)
+        gone = 1 - after / max(1, before)
+        if gone > 1.25 * wanted:
+            self.warnings.append(
+                f"{100 * gone:.1f}% of the {what} went where {100 * wanted:.1f}% were asked for: "
+                "counts are snapped to multiples, in narrow layers much of the whole; a smaller "
+                "snap comes closer"
+            )
 
     def to_dict(self) -> Dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -103,8 +122,9 @@ def prune(
     """Removes channels, the same share everywhere; returns (onnx.ModelProto, PruneReport).
 
     model: path, bytes or onnx.ModelProto with float weights.
-    macs: the share of the multiply-accumulates that must go, e.g. 0.3; at least so much goes, as
-        little more as the snapped counts allow. Or share: of the channels of every group.
+    macs: the share of the multiply-accumulates that must go, e.g. 0.3; at least so much goes, and
+        little more: some groups keep a snapped count more than others. Or share: of the channels
+        of every group.
     importance: which channels go first: "l1", "l2", "bn-scale", or "taylor" with ``gradients`` of
         the loss (initializer name -> array of its shape).
     snap: counts of channels are rounded to multiples of it; None for what the kernels like,
@@ -132,9 +152,12 @@ def prune(
         if macs is None:
             raise Error("greedy goes with macs")
         search = Search(job, lambda kept: float(total_macs(job.found, kept)))
-        return job.finish(search.until_macs(macs), "greedy")
-    counts = job.uniform(wanted) if macs is None else job.uniform_for_macs(macs)
-    return job.finish(counts, "uniform")
+        proto, report = job.finish(search.until_macs(macs), "greedy")
+    else:
+        counts = job.uniform(wanted) if macs is None else job.uniform_for_macs(macs)
+        proto, report = job.finish(counts, "uniform")
+    report.warn_of_excess(wanted, of_macs=macs is not None)
+    return proto, report
 
 
 class PruneJob:
@@ -253,7 +276,30 @@ class PruneJob:
                 low = middle
             else:
                 high = middle
-        return self.uniform(high)
+        return self._give_back(self.uniform(high), whole * (1 - wanted))
+
+    def _give_back(self, counts: Sequence[int], limit: float) -> List[int]:
+        """Lets groups keep one snapped count more where the work stays within ``limit``.
+
+        At some shares all groups of a width take their next snapped count at once, narrow ones half
+        of their channels. Those are first whose step loses the most importance for its work.
+        """
+        now = self.macs(counts)
+        steps = []
+        for index, (group, few) in enumerate(zip(self.groups, counts)):
+            whole = len(group.roots)
+            if few < whole:
+                many = min(whole, few + group.step(self.snap))
+                lost = float(group.scores[group.order[whole - many : whole - few]].sum())
+                work = self.macs([*counts[:index], many, *counts[index + 1 :]]) - now
+                share = lost / max(1e-30, float(group.scores.sum()))
+                steps.append((-share / max(1, work), index, many))
+        result = list(counts)
+        for _, index, many in sorted(steps):
+            changed = [*result[:index], many, *result[index + 1 :]]
+            if self.macs(changed) <= limit:
+                result = changed
+        return result
 
     def finish(self, counts: Sequence[int], schedule: str) -> Tuple[Any, PruneReport]:
         """Removes the channels from a fresh copy of the model."""

@@ -56,8 +56,7 @@ class Search:
     def _smaller(self, index: int, count: int) -> int:
         """The next smaller count that kernels like, 0 when there is none."""
         group = self._job.groups[index]
-        channels = self._whole[index] * group.multiplicity
-        step = max(1, (self._job.snap or default_snap(channels)) // group.multiplicity)
+        step = group.step(self._job.snap)
         below = (count - 1) // step * step
         return below if below >= max(step, 1) else 0
 

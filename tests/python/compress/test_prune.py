@@ -145,6 +145,32 @@ def test_macs_target_is_met_closely() -> None:
     assert 0.3 <= 1 - report.macs_after / report.macs_before < 0.36
 
 
+def narrow_net(depth: int) -> Any:
+    net = Net(7)
+    x = "x"
+    for _ in range(depth):
+        x = net.act(net.conv(x, 16, 3))
+    return net.finish(net.conv(x, 8))
+
+
+def test_narrow_layers_do_not_all_step_at_once() -> None:
+    _, report = prune(narrow_net(12), macs=0.3)
+    gone = 1 - report.macs_after / report.macs_before
+    assert 0.3 <= gone < 0.34  # the same share everywhere halves all of them: 0.75
+    assert {group.kept for group in report.groups} >= {8, 16}
+    assert not report.warnings
+
+
+def test_more_than_asked_is_said() -> None:
+    _, report = prune(narrow_net(1), macs=0.2)
+    (text,) = report.warnings
+    assert "multiply-accumulates went where 20.0% were asked for" in text
+    assert "warning: " + text in str(report)
+    _, report = prune(narrow_net(2), share=0.3)
+    (text,) = report.warnings
+    assert "40.0% of the channels that may go went where 30.0%" in text
+
+
 def test_greedy_takes_where_it_costs_least() -> None:
     net = Net(8)
     a = net.conv("x", 32, 3)

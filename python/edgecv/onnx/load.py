@@ -5,9 +5,12 @@ A TFLite file, known by its identifier, becomes an ONNX model here.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any, Union
+
+import numpy as np
 
 from edgecv.errors import Error, FormatError
 from edgecv.tflite.reader import is_tflite
@@ -21,6 +24,8 @@ except ImportError as error:  # pragma: no cover - depends on the environment
 
 __all__ = ["ModelSource", "load_model", "onnx", "opset_of"]
 
+# Elements of a sparse constant, made dense.
+_MOST_DENSE = 1 << 28
 ModelSource = Union[str, "os.PathLike[str]", bytes, Any]
 
 
@@ -78,15 +83,50 @@ def _finish(proto: Any, where: str, folder: Path | None) -> Any:
             f"{where}: uses ONNX opset {versions[0]}; edgecv reads 9 to {newest}"
             " (the newest that the installed onnx package knows)"
         )
-    if proto.graph.sparse_initializer:
-        raise FormatError(f"{where}: has sparse initializers; store the weights densely")
     _load_external_data(proto, where, folder)
+    _densify(proto, where)
     if proto.functions:
         try:
             proto = onnx.inliner.inline_local_functions(proto)
         except Exception as error:
             raise FormatError(f"{where}: its local functions cannot be inlined") from error
     return proto
+
+
+def _densify(proto: Any, where: str) -> None:
+    """Makes sparse constants dense: initializers, and values of Constant."""
+    graph = proto.graph
+    for sparse in graph.sparse_initializer:
+        graph.initializer.append(_dense(sparse, where))
+    del graph.sparse_initializer[:]
+    for node in graph.node:
+        for attr in node.attribute if node.op_type == "Constant" else ():
+            if attr.name == "sparse_value":
+                attr.t.CopyFrom(_dense(attr.sparse_tensor, where))
+                attr.ClearField("sparse_tensor")
+                attr.name, attr.type = "value", onnx.AttributeProto.TENSOR
+
+
+def _dense(sparse: Any, where: str) -> Any:
+    """The TensorProto of a SparseTensorProto: indices of the flat tensor, or one a dim."""
+    name, dims = sparse.values.name, tuple(int(dim) for dim in sparse.dims)
+    count = math.prod(dims)
+    if min(dims, default=0) < 1 or count > _MOST_DENSE:
+        raise FormatError(f"{where}: the sparse constant {name!r} has the shape {list(dims)}")
+    try:
+        values = onnx.numpy_helper.to_array(sparse.values).reshape(-1)
+        indices = onnx.numpy_helper.to_array(sparse.indices).astype(np.int64)
+        if indices.ndim == 2:
+            indices = np.ravel_multi_index(tuple(indices.T), dims)
+        if indices.shape != values.shape or not ((indices >= 0) & (indices < count)).all():
+            raise ValueError("indices beyond the shape")
+    except Exception as error:
+        raise FormatError(
+            f"{where}: the indices and values of the sparse constant {name!r} do not fit its shape"
+        ) from error
+    dense = np.zeros(count, values.dtype)
+    dense[indices] = values
+    return onnx.numpy_helper.from_array(dense.reshape(dims), name)
 
 
 def _load_external_data(proto: Any, where: str, folder: Path | None) -> None:

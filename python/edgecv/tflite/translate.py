@@ -54,8 +54,12 @@ class Translator:
         operators = self._needed(read_inputs)
         unknown = [op for op in operators if op.code not in FORMS]
         if unknown:
-            listed = ", ".join(f"operator {op.index} ({op.code})" for op in unknown)
-            raise UnsupportedModelError(f"{self.where}: not supported: {listed}")
+            listed = []
+            for code in dict.fromkeys(op.code for op in unknown):
+                places = [op.index for op in unknown if op.code == code]
+                more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+                listed.append(f"operator {places[0]} ({code}){more}")
+            raise UnsupportedModelError(f"{self.where}: not supported: {', '.join(listed)}")
         for index in (*self.model.inputs, *self.model.outputs):
             self._names.add(self.port_name(index))
         inputs = [self._input(index) for index in self.model.inputs]

@@ -182,6 +182,12 @@ def test_an_operator_without_a_form(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+def test_operators_without_a_form_are_grouped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(FORMS, "CONV_2D")
+    with pytest.raises(UnsupportedModelError, match=r"operator \d+ \(CONV_2D\) and 2 more$"):
+        import_model(DATA / "mobile_int8.tflite")
+
+
 def test_truncated(tmp_path: Path) -> None:
     data = (DATA / "mobile_int8.tflite").read_bytes()
     for size in (8, 9, 100, len(data) // 2, len(data) - 600):

@@ -24,7 +24,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, FrozenSet, List, Optional
+from typing import TYPE_CHECKING, Dict, FrozenSet, List, Optional, Tuple
 
 from edgecv.cli import console
 from edgecv.cli.convert import parse_shapes
@@ -98,18 +98,21 @@ class Told(console.Progress):
     def __init__(self) -> None:
         super().__init__()
         self._told = time.monotonic()
-        self._began: Dict[str, float] = {}
+        self._began: Dict[str, Tuple[float, int]] = {}
+        self._last: Dict[str, int] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Shows that ``done`` of ``total`` steps of ``what`` are over."""
         super().__call__(what, done, total)
         now = time.monotonic()
         stage = what.split(":")[0]  # stages that others interrupt go on
-        if done == 0 or stage not in self._began:
-            self._began[stage] = now
+        if done <= self._last.get(stage, done):
+            self._began[stage] = now, done  # a new one, or the same once more
+        self._last[stage] = done
         if not sys.stderr.isatty() and now - self._told > self._EVERY:
-            left = (now - self._began[stage]) / done * (total - done) if done else 0.0
-            words = f", about {left:.0f} s left" if done else ""
+            since, first = self._began[stage]
+            left = (now - since) / (done - first) * (total - done) if done > first else None
+            words = "" if left is None else f", about {left:.0f} s left"
             print(f"{what} {done}/{total}{words}", file=sys.stderr, flush=True)
             self._told = now
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from int8.doctor_models import detector, doctor_of, net, pictures, scenes
@@ -154,3 +156,21 @@ def test_an_empty_or_single_score() -> None:
     found = score_of([[[one]]])
     assert (found.error, found.agree, found.pictures, len(found.logs)) == (0.0, 1, 1, 1)
     assert pays(found, found, 0.995) == "does not lower the error"
+
+
+def test_the_time_left_is_of_the_stage_that_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edgecv.cli.doctor import Told
+
+    clock = iter([0.0, *(float(t) for t in (0, 1, 100, 1000, 1020))])
+    timer = SimpleNamespace(monotonic=lambda: next(clock))
+    monkeypatch.setattr("edgecv.cli.doctor.time", timer)
+    told = Told()
+    for done in (1, 2, 32):  # 100 s for 31 of 32
+        told("look", done, 32)
+    told("look", 1, 32)  # once more, long after
+    told("look", 11, 32)  # 10 in 20 s
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "look 11/32, about 42 s left"
+    assert lines[-2] == "look 1/32"

@@ -8,7 +8,7 @@ layer move together, one column after the other.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Optional, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ class Refiner:
     """Integers q [rows, K] and what is known of their error.
 
     v: real weights in steps. covariance: [K, K]. Limits: |q| <= qmax; in every lane set of every
-    map [K] the sums of each sign are <= bound, which q must keep from the start.
+    map [K] the sums of each sign are <= bound; with ``total`` the magnitudes of a row sum up to at
+    most that. q must keep them from the start. fixed: [rows, K], where q stays as it is.
     """
 
     def __init__(
@@ -35,6 +36,8 @@ class Refiner:
         qmax: int,
         bound: int,
         maps: Sequence[Lanes],
+        total: Optional[int] = None,
+        fixed: Optional[NDArray[np.bool_]] = None,
     ) -> None:
         self._q = np.ascontiguousarray(q.T)  # [K, rows]
         self._c = covariance
@@ -42,6 +45,8 @@ class Refiner:
         self._diagonal = np.diagonal(covariance).copy()
         self._qmax = np.float32(qmax)
         self._budgets = [_Budget(self._q, lanes, bound) for lanes in maps]
+        self._fixed = None if fixed is None else np.ascontiguousarray(fixed.T)
+        self._left = None if total is None else np.float32(total) - np.abs(self._q).sum(axis=0)
 
     def run(self, sweeps: int) -> Floats:
         """The integers after that many passes over all columns, or fewer when nothing moves."""
@@ -81,15 +86,22 @@ class Refiner:
             lane = budget.lanes[k]
             high = np.minimum(budget.room[lane] + positive, high)
             low = np.minimum(budget.depth[lane] + negative, low)
+        if self._left is not None:
+            reach = self._left + positive + negative
+            high, low = np.minimum(high, reach), np.minimum(low, reach)
         new = local[k - first] / self._diagonal[k]
         new += old
         np.rint(new, out=new)
         np.maximum(new, -low, out=new)
         np.minimum(new, high, out=new)
+        if self._fixed is not None:
+            np.copyto(new, old, where=self._fixed[k])
         step = new - old
         if not np.count_nonzero(step):
             return
         local -= self._c[k, first:last, None] * step
+        if self._left is not None:
+            self._left += positive + negative - np.abs(new)
         positive -= np.maximum(new, 0.0)
         for budget in self._budgets:
             lane = budget.lanes[k]

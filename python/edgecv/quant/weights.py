@@ -21,12 +21,15 @@ from edgecv.quant.parameters import (
     quantize_weights,
     scale_floor,
 )
+from edgecv.quant.rate import round_at
 from edgecv.quant.refine import Refiner
 from edgecv.quant.rounding import Limits, Rounded, round_rows
+from edgecv.quant.taps import BIAS_BITS, round_taps, tap_pairs
 
 Floats = NDArray[np.float32]
 PLAIN_GROUP = 1
 NEAREST = 0  # as a wanted group: rounded to nearest
+TAPS_GROUP = GROUPS[-1]  # of depthwise layers: every sum over all taps of a kernel
 # A group is taken when the noise of its weights (see sqnr_db) lies at most MOST_LOSS_DB above that
 # of plain rounding to the same width, or ENOUGH_DB below the signal: there it is no more than what
 # rounding the layer's output to 8 bits makes (38 dB for a normal distribution cut at 5.6 sigma).
@@ -47,6 +50,8 @@ class QuantOptions:
     lane_safe: weights whose sums of ``group`` products are exact in 16-bit lanes; else plain.
     bits: width of weights. bits_of_node: the same for single layers. group_of_node: the lane group
     that single layers keep whatever it costs them; 1: best without a bound, 0: rounded to nearest.
+    Of depthwise layers 8 stands for the bounds of taps.py; smaller groups ask nothing of them.
+    step_of_node: step of the weights of single layers and price of a bit (quant.rate).
     memo: where rounded weights are kept for a next conversion of the same layers.
     """
 
@@ -56,6 +61,7 @@ class QuantOptions:
     activation_bits: int = 8
     bits_of_node: Mapping[str, int] = field(default_factory=dict)
     group_of_node: Mapping[str, int] = field(default_factory=dict)
+    step_of_node: Mapping[str, Tuple[float, float]] = field(default_factory=dict)
     memo: Optional[RoundingMemo] = field(default=None, compare=False)
 
     def bits_of(self, node: str, depthwise: bool) -> int:
@@ -205,7 +211,10 @@ def choose(layer: Layer, options: QuantOptions, node: str) -> Choice:
     group = options.group_of_node.get(node, options.group if options.lane_safe else NEAREST)
     if group == NEAREST:
         return plain(layer, bits)
-    is_forced = node in options.group_of_node and not layer.is_depthwise
+    is_forced = node in options.group_of_node
+
+    if node in options.step_of_node:
+        return _finish(layer, _coarse(layer, group, *options.step_of_node[node]))
 
     def make() -> Integers:
         return _rounded(layer, group, bits) if is_forced else _lane_safe(layer, group, bits)
@@ -224,9 +233,11 @@ def lane_safe(layer: Layer, group: int, bits: int = 8) -> Choice:
 
 def _lane_safe(layer: Layer, group: int, bits: int) -> Integers:
     nearest = _nearest(layer, bits)
-    if layer.is_depthwise:
-        return _depthwise(layer, nearest, bits)
     wanted = min(nearest.sqnr_db - MOST_LOSS_DB, ENOUGH_DB)
+    if layer.is_depthwise:
+        bounded = _taps(layer, bits) if group == TAPS_GROUP else None
+        is_enough = bounded is not None and bounded.sqnr_db >= wanted
+        return bounded if bounded and is_enough else _depthwise(layer, nearest, bits)
     for smaller in sorted((g for g in GROUPS if g <= group), reverse=True):
         found = _rounded(layer, smaller, bits)
         if found.sqnr_db >= wanted:
@@ -240,12 +251,24 @@ def _nearest(layer: Layer, bits: int) -> Integers:
 
 
 def _rounded(layer: Layer, group: int, bits: int) -> Integers:
+    if layer.is_depthwise:
+        bounded = _taps(layer, bits) if group == TAPS_GROUP else None
+        return bounded or _depthwise(layer, _nearest(layer, bits), bits)
     found = _search(layer, group, bits)
     q = found.q.reshape(layer.weights.shape)
     return Integers(q, found.scale, group, sqnr_db(layer, q, found.scale))
 
 
-def _search(layer: Layer, group: int, bits: int) -> Rounded:
+def _coarse(layer: Layer, group: int, step: float, price: float) -> Integers:
+    """Weights in steps of one size, within the bounds of the lane group as all others."""
+    found = _search(layer, group, 8, round_at(step, price))
+    q = found.q.reshape(layer.weights.shape)
+    return Integers(q, found.scale, group, sqnr_db(layer, q, found.scale))
+
+
+def _search(
+    layer: Layer, group: int, bits: int, round_part: Callable[..., Rounded] = round_rows
+) -> Rounded:
     floor = scale_floor(layer.weights, layer.bias, layer.x, layer.y)
     w = layer.weights if layer.weights.ndim == 4 else layer.weights[:, None, None, :]
     oc, height, width, channels = w.shape
@@ -262,7 +285,7 @@ def _search(layer: Layer, group: int, bits: int) -> Rounded:
         part = slice(index * per_group, (index + 1) * per_group)
         h, covariance = _importance(layer, index * channels, channels, height * width, joint)
         block = w[part].reshape(per_group * rows, columns)
-        parts.append(round_rows(block, h, covariance, floor[part], limits, rows))
+        parts.append(round_part(block, h, covariance, floor[part], limits, rows))
     return Rounded(
         np.concatenate([part.q for part in parts]), np.concatenate([part.scale for part in parts])
     )
@@ -294,6 +317,20 @@ def _depthwise(layer: Layer, nearest: Integers, bits: int) -> Integers:
     refiner = Refiner(v, q, layer.tap_correlation(), 2 ** (bits - 1) - 1, 0, [])
     found = refiner.run(_SWEEPS).astype(np.int8).reshape(shape)
     return Integers(found, scale, PLAIN_GROUP, sqnr_db(layer, found, scale))
+
+
+def _taps(layer: Layer, bits: int) -> Optional[Integers]:
+    """Weights whose sums over all taps stay in 16 bits, where kernels have such a form."""
+    pairs = tap_pairs((layer.weights.shape[1], layer.weights.shape[2]))
+    if pairs is None or layer.moments is None or layer.groups != len(layer.weights):
+        return None
+    shape, qmax = layer.weights.shape, 2 ** (bits - 1) - 1
+    least = np.abs(layer.bias.astype(np.float64)) / (2.0**BIAS_BITS * layer.x.scale)
+    scale = np.maximum(_nearest(layer, bits).scale.astype(np.float64), least)
+    flat = layer.weights.reshape(shape[0], -1)
+    q, found = round_taps(flat, scale, layer.tap_correlation(), pairs, layer.input_range, qmax)
+    q = q.reshape(shape)
+    return Integers(q, found, TAPS_GROUP, sqnr_db(layer, q, found))
 
 
 def _finish(layer: Layer, chosen: Integers) -> Choice:

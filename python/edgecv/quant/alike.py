@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import Any, List, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
-from edgecv.quant.data import Sample
 
 _ALIKE = 0.95  # correlation of two small pictures from which on they count as one
 _SIDE = 12  # of small pictures
 
 
-def kinds_of(samples: Sequence[Sample]) -> List[List[int]]:
+def kinds_of(samples: Sequence[Mapping[str, NDArray[Any]]]) -> List[List[int]]:
     """Indices of the samples, those nearly alike (sizes of one photograph) together; the smallest
     groups first.
     """
@@ -29,7 +27,7 @@ def kinds_of(samples: Sequence[Sample]) -> List[List[int]]:
     return sorted(kinds, key=len)
 
 
-def _small(sample: Sample) -> NDArray[np.float64]:
+def _small(sample: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """A sample as a vector of length 1 and mean 0."""
     parts = []
     for array in sample.values():

@@ -69,8 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="most time of the default conversion's (default: 1.05)",
     )
     parser.add_argument(
-        "--speed", action="store_true", help="spend what --fix gains on larger lane groups and "
-        "narrower weights, which are faster",
+        "--speed", action="store_true", help="then spend up to a tenth more error on larger lane "
+        "groups, which are faster",
     )  # fmt: skip
     parser.add_argument("--eval", metavar="DIR|FILE", help="more pictures, for before and after")
     parser.add_argument("--labels", metavar="FILE", help="of --eval, as of `edgecv eval`")

@@ -47,11 +47,13 @@ def quantize_imported(
     data: Optional[CalibrationSet] = None,
     plan: Optional[Plan] = None,
     progress: Optional[Progress] = None,
+    cut_weights: bool = False,
 ) -> ImportedModel:
     """Quantizes a decluttered graph for which ``is_quantized`` holds.
 
     data: for the ranges of what has no parameters; without it that stays f32.
     plan: whose ``keep_float``, ``method`` ("auto" is minmax) and ``percent`` hold.
+    cut_weights: weights of -128 become -127, so that no layer reads its input twice for their sake.
     """
     ranges: Optional[Dict[str, Range]] = None
     plan = plan or Plan()
@@ -63,7 +65,7 @@ def quantize_imported(
     for rule in plan.keep_float:
         chosen |= matching_nodes(lowered, rule, "keep_float")
     chosen = settle(lowered, chosen, ranges)
-    quantizer = QuantizePass(ranges or {}, chosen, progress=progress)
+    quantizer = QuantizePass(ranges or {}, chosen, progress=progress, cut_weights=cut_weights)
     lowered = quantizer.run(lowered)
     kept = [node.name for node in lowered.nodes if node.name in chosen]
     remarks = list(dict.fromkeys(lowered.remarks))
@@ -78,7 +80,8 @@ def quantize_imported(
         named = ", ".join(quantizer.split[:4]) + (", ..." if len(quantizer.split) > 4 else "")
         warnings.append(
             f"{len(quantizer.split)} layers have weights beyond [-127, 127] and read their input "
-            f"twice: exact, but slower ({named})"
+            f"twice: exact, but slower ({named}); with cut_weights "
+            "(--cut-weights) -128 becomes -127 instead"
         )
     return ImportedModel(lowered, quantizer.layers, kept, remarks, warnings)
 

@@ -31,13 +31,14 @@ def given_weights(
     y: QuantParams,
     given: GivenWeights,
     may_be_wide: bool = False,
+    cut_least: bool = False,
 ) -> Tuple[Optional[QuantizedWeights], List[str]]:
     """(integers, what is not as it was given) of real weights [OC, ...]; no integers when what
     passes did to the weights is more than a factor an output channel.
 
     Integers beyond [-127, 127] are cut where that moves no output by more than half a step (-128 of
-    a tool that uses it); else they stay as they are, in s16, if ``may_be_wide``; else the channel's
-    scale is raised.
+    a tool that uses it), or anyway if they are -128 and ``cut_least``; else they stay as they are,
+    in s16, if ``may_be_wide``; else the channel's scale is raised.
     """
     remarks: List[str] = []
     flat = weights.reshape(len(weights), -1).astype(np.float64)
@@ -46,14 +47,18 @@ def given_weights(
         return None, ["its weights were changed by folding, and are rounded anew"]
     q, scale = found
     beyond = np.maximum(np.abs(q) - QMAX, 0).sum(axis=1)
-    cut = (beyond > 0) & (beyond * reach(x) * x.scale * scale / y.scale <= 0.5)
+    moved = beyond * reach(x) * x.scale * scale / y.scale
+    cut = (beyond > 0) & (moved <= 0.5)
+    if cut_least:
+        cut |= (q.min(axis=1) == -QMAX - 1) & (q.max(axis=1) <= QMAX)
     is_split = may_be_wide and bool(((beyond > 0) & ~cut).any())
     if cut.any() and not is_split:
         count = int((np.abs(q[cut]) > QMAX).sum())
         q[cut] = np.clip(q[cut], -QMAX, QMAX)
+        most = float(moved[cut].max())
         remarks.append(
             f"{count} of {q.size} weights beyond [-127, 127] are cut there, which moves no output "
-            "by more than half a step"
+            f"by more than {'half a step' if most <= 0.5 else f'{most:.1f} steps'}"
         )
     wide = (beyond > 0) & ~cut
     if wide.any() and not is_split:

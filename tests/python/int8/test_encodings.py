@@ -123,6 +123,33 @@ def test_wide_activations_stay_float(tmp_path: Path) -> None:
     assert np.abs(got - want).max() < 0.002 * np.abs(want).max()
 
 
+def test_cut_weights(tmp_path: Path) -> None:
+    """-128 becomes -127 and nothing else does; no layer reads its input twice."""
+    exact, _ = converted("1.0.0", tmp_path)
+    before = answer(tmp_path / "m.ecv", picture())
+    assert any("cut_weights" in warning for warning in exact.warnings)
+    target = str(tmp_path / "m.ecv")
+    asked = ["--encodings", str(encodings("1.0.0")), "--cut-weights"]
+    assert main(["convert", str(FLOAT), "-o", target, *asked]) == 0
+    graph = to_graph(read(Path(target).read_bytes()))
+    assert not {"Slice", "Concat"} & {node.op for node in graph.nodes}
+    report = edgecv.convert(FLOAT, target, encodings=encodings("1.0.0"), cut_weights=True)
+    assert not report.warnings
+    assert any(remark.endswith(" steps") for remark in report.remarks)
+    given = {e["name"]: e for e in json.loads(encodings("1.0.0").read_text())["param_encodings"]}
+    stored = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(FLOAT)).graph.initializer}
+    kernels = [name for name, data in stored.items() if name in given and data.ndim == 4]
+    layers = [node for node in graph.nodes if node.op == "Conv2d"]
+    for node, name in zip(layers, kernels):
+        weights = graph.values[node.inputs[1]].data
+        assert weights is not None
+        scale = np.array(given[name]["scale"]).reshape(-1, 1, 1, 1)
+        want = np.clip(np.rint(stored[name] / scale), -127, 127)
+        np.testing.assert_array_equal(weights.transpose(0, 3, 1, 2), want)
+    apart = np.abs(answer(tmp_path / "m.ecv", picture()) - before).max()
+    assert apart < 0.1 * np.ptp(before)
+
+
 # -- made by hand
 
 

@@ -124,6 +124,16 @@ def test_other_tools(name: str, float_ops: int, tmp_path: Path) -> None:
         assert any(text in remark for text in known), remark
 
 
+@pytest.mark.parametrize("name", ["torch_fx", "torch_fx_reference", "torch_pt2e"])
+def test_answers_of_pytorch(name: str, tmp_path: Path) -> None:
+    """The whole network beside PyTorch itself."""
+    edgecv.convert(DATA / f"{name}.onnx", tmp_path / "m.ecv")
+    with edgecv.load(tmp_path / "m.ecv") as model:
+        ours = next(iter(model.run(next(inputs(1))).values()))
+    theirs = np.load(DATA / f"{name}.npy")
+    assert np.abs(ours - theirs).max() < 0.01 * np.ptp(theirs)
+
+
 def test_calibration_fills_what_is_missing(tmp_path: Path) -> None:
     """Given parameters stay, and the rest becomes int8."""
     path = DATA / "torch_qat_qnnpack.onnx"

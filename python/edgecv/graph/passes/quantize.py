@@ -48,8 +48,9 @@ class QuantizePass:
     (moves inherit). options: how weights are rounded, plain when absent. moments: of what layers
     read, by value name, for lane-safe weights. After ``run`` the graph's s8 values carry scale and
     zero_point, ``layers`` tells of the weights, and ``split`` names the layers that read copies of
-    their input for the sake of weights beyond [-127, 127] that the model gives. Raises
-    UnsupportedModelError naming every layer whose accumulator could overflow.
+    their input for the sake of weights beyond [-127, 127] that the model gives; with
+    ``cut_weights`` -128 becomes -127 instead. Raises UnsupportedModelError naming every layer whose
+    accumulator could overflow.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class QuantizePass:
         options: Optional[QuantOptions] = None,
         moments: Optional[Mapping[str, Moments]] = None,
         progress: Optional[Progress] = None,
+        cut_weights: bool = False,
     ) -> None:
         self._ranges = ranges
         self._float = float_nodes
         self._options = options or QuantOptions(lane_safe=False)
         self._moments = moments or {}
         self._progress = progress
+        self._cut_weights = cut_weights
         self.layers: List[LayerWeights] = []
         self.split: List[str] = []
 
@@ -241,7 +244,7 @@ class QuantizePass:
         if given is None:
             return None
         found, remarks = given_weights(
-            layer.weights, layer.bias, layer.x, layer.y, given, can_split(node)
+            layer.weights, layer.bias, layer.x, layer.y, given, can_split(node), self._cut_weights
         )
         self.graph.remarks += [f"{node.name}: {remark}" for remark in remarks]
         if found is None:

@@ -57,7 +57,6 @@ def convert(
     plan: Optional[Union[Plan, str, os.PathLike[str]]] = None,
     cache: Optional[Union[str, os.PathLike[str]]] = None,
     encodings: Optional[Union[str, os.PathLike[str]]] = None,
-    cut_weights: bool = False,
 ) -> ConversionReport:
     """Converts an ONNX or TFLite model to an `.ecv` file.
 
@@ -91,8 +90,6 @@ def convert(
     cache: a folder that keeps rounded weights, so that the same layers are not rounded again.
     encodings: a file of encodings that AIMET wrote beside a float model; the model is then one that
         is quantized already.
-    cut_weights: integer weights of -128 that a quantized model brings become -127 where they would
-        be multiplied in two parts: faster, and the report says by how much outputs can move.
 
     Raises UnsupportedModelError listing every node that cannot be converted, CalibrationError for
     unusable data, Error for an unreadable model.
@@ -126,7 +123,7 @@ def convert(
     if calibration is not None:
         data = CalibrationSet(calibration, graph.inputs, preprocess)
     if is_imported:
-        imported = quantize_imported(graph, data, given, progress, cut_weights)
+        imported = quantize_imported(graph, data, given, progress)
         lowered, layers, kept = imported.graph, imported.layers, imported.kept
     elif data is not None:
         made = CalibratedModel(graph, data, progress, _memo(cache)).quantize(given)
@@ -142,13 +139,18 @@ def convert(
     blob = write(lowered, meta=meta, preprocess=prep, goldens=goldens)
     with load(blob, threads=1) as check:
         arena = check.arena_bytes
+        sparse = {step.name for step in check.steps if "_sparse_" in step.kernel}
     _write_whole(target, blob)
     report = _report(model, Path(out), blob, lowered, arena, layers, kept, data, given)
     if imported is not None:
         report = of_imported(report, imported)
     for layer in report.layers:
         if layer.name in zeros:
-            layer.note = f"{zeros[layer.name]}: kept dense, file 0%, time 0"
+            found = zeros[layer.name]
+            layer.note = f"{found}: kept dense, file 0%, time 0"
+            if layer.name in sparse and found.gain is not None:
+                gain = max(found.gain, 1.0)
+                layer.note = f"{found}: sparse kernel, about {gain:.1f} times as fast"
     return replace(report, plan=meta.get("plan"))
 
 

@@ -9,6 +9,7 @@ examples:
       --preprocess resize=256,crop=224,mean=127,std=128
   edgecv compress lowrank m.onnx -o small.onnx --energy 0.98
   edgecv compress share m.onnx -o shared.onnx --bits 4
+  edgecv compress sparsify m.onnx -o sparse.onnx --pattern 1x4 --amount 75%
   edgecv compress look m.onnx
 """
 
@@ -29,6 +30,7 @@ WAYS = (
     ("prune", "remove channels, with all that depends on them"),
     ("lowrank", "replace layers by two or three of lower rank, where faster"),
     ("share", "let the weights of a layer share 16 or 256 values"),
+    ("sparsify", "set weights to zero in a pattern, which kernels skip or files do not store"),
     ("look", "say which weights are zero, and in which pattern"),
 )
 

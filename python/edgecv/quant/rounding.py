@@ -24,6 +24,8 @@ _FINE = np.geomspace(0.96, 1.04, 8)
 _LEAST_AT_8_BITS = 0.8  # cutting the largest weights pays for few bits alone
 _CHUNK = 1 << 18  # weights at a time, so that the search stays in cache
 _SWEEPS = 3
+# From this share on zeros are there on purpose: they stay, for kernels and files that skip them.
+_MEANT_ZEROS = 0.25
 
 
 @dataclass
@@ -146,6 +148,11 @@ class _Projection:
         q[np.broadcast_to(row[:, None], at.shape)[inside], at[inside]] = values[inside]
 
 
+def project_rows(v: Floats, h: Floats, limits: Limits) -> Floats:
+    """The integers nearest to v [rows, K], in steps, that keep the limits; h as in round_rows."""
+    return _Projection(limits, h)(v)
+
+
 def search_scales(
     w: Floats, h: Floats, floor: Doubles, limits: Limits, rows_a_channel: int
 ) -> Floats:
@@ -196,8 +203,10 @@ def round_rows(
     """Integers and scales for w [channels * rows_a_channel, K] within limits.
 
     h: how much an error of each column matters, [K]; covariance: [K, K] of what the columns are
-    multiplied with, or None.
+    multiplied with, or None. Zeros of a layer that has many stay zeros.
     """
+    zero = w == 0
+    meant = float(np.mean(zero)) >= _MEANT_ZEROS
     scale = search_scales(w, h, floor, limits, rows_a_channel)
     project = _Projection(limits, h)
     parts: List[NDArray[np.int8]] = []
@@ -207,7 +216,10 @@ def round_rows(
         v = w[rows] / np.repeat(scale[first : first + size], rows_a_channel)[:, None]
         q = project(v)
         if covariance is not None:
-            refiner = Refiner(v, q, covariance, limits.qmax, limits.bound, limits.maps)
+            refiner = Refiner(
+                v, q, covariance, limits.qmax, limits.bound, limits.maps,
+                fixed=zero[rows] if meant else None,
+            )  # fmt: skip
             q = refiner.run(_SWEEPS)
         parts.append(q.astype(np.int8))
     return Rounded(np.concatenate(parts), scale)

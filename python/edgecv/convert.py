@@ -57,6 +57,7 @@ def convert(
     plan: Optional[Union[Plan, str, os.PathLike[str]]] = None,
     cache: Optional[Union[str, os.PathLike[str]]] = None,
     encodings: Optional[Union[str, os.PathLike[str]]] = None,
+    cut_weights: bool = False,
 ) -> ConversionReport:
     """Converts an ONNX or TFLite model to an `.ecv` file.
 
@@ -90,6 +91,8 @@ def convert(
     cache: a folder that keeps rounded weights, so that the same layers are not rounded again.
     encodings: a file of encodings that AIMET wrote beside a float model; the model is then one that
         is quantized already.
+    cut_weights: integer weights of -128 that a quantized model brings become -127 where they would
+        be multiplied in two parts: faster, and the report says by how much outputs can move.
 
     Raises UnsupportedModelError listing every node that cannot be converted, CalibrationError for
     unusable data, Error for an unreadable model.
@@ -123,7 +126,7 @@ def convert(
     if calibration is not None:
         data = CalibrationSet(calibration, graph.inputs, preprocess)
     if is_imported:
-        imported = quantize_imported(graph, data, given, progress)
+        imported = quantize_imported(graph, data, given, progress, cut_weights)
         lowered, layers, kept = imported.graph, imported.layers, imported.kept
     elif data is not None:
         made = CalibratedModel(graph, data, progress, _memo(cache)).quantize(given)

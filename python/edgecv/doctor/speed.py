@@ -8,7 +8,7 @@ from edgecv.graph.passes.quantize import LayerWeights
 from edgecv.model import Model, load
 from edgecv.quant.data import Sample
 
-_ROUNDS, _RUNS = 6, 8  # of profiles that take turns; the least of their medians counts
+_ROUNDS = 40  # of runs that take turns: the least time of a step counts, as nothing makes it faster
 _LEAST_GAIN = 0.0005  # of the whole time: less than the noise of a measurement
 _LEAST_NOISE = 1e-6  # of a layer's output: what counts as nothing
 
@@ -21,7 +21,7 @@ def layer_times(files: Sequence[bytes], sample: Sample) -> List[Dict[str, float]
         models.extend(load(file, threads=1) for file in files)
         for _ in range(_ROUNDS):
             for model, least in zip(models, found):
-                for index, step in enumerate(model.profile(sample, runs=_RUNS)):
+                for index, step in enumerate(model.profile(sample, runs=1)):
                     taken = step.milliseconds or 0.0
                     least[index] = min(least.get(index, taken), taken)
         result: List[Dict[str, float]] = []

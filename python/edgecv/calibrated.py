@@ -145,11 +145,16 @@ class CalibratedModel:
         self._reach: Optional[Dict[str, Tuple[Any, Any]]] = None
         self.memo = memo or RoundingMemo()
 
-    def quantize(self, plan: Plan) -> Quantized:
-        """The int8 graph a plan makes."""
+    def quantize(
+        self, plan: Plan, coarse: Optional[Mapping[str, Tuple[float, float]]] = None
+    ) -> Quantized:
+        """The int8 graph a plan makes. ``coarse``: node name -> step of its weights and price of a
+        bit (quant.rate).
+        """
         view = self.view(plan.equalize)
         lowered = copy_of(view.lowered)
         options = self._options(plan)  # first, as it says which table's rule selects nothing
+        options = replace(options, step_of_node=coarse or {})
         chosen = self._float_nodes(plan)
         whole = "minmax" if plan.method == "auto" else plan.method
         ranges = dict(self.ranges(whole, plan.percent))
@@ -176,6 +181,11 @@ class CalibratedModel:
             correct_biases(result, view.lowered, self.data, self._progress)
         kept = [node.name for node in result.nodes if node.name in chosen]
         return Quantized(result, quantizer.layers, kept)
+
+    def planned_nodes(self, plan: Plan) -> Set[str]:
+        """The nodes whose weights a plan has a say in of their own, or that it keeps in float."""
+        options = self._options(plan)
+        return self._float_nodes(plan) | {*options.bits_of_node, *options.group_of_node}
 
     def ranges(self, method: str, percent: float = 99.99) -> Dict[str, Range]:
         """The range of every activation by one method, before equalization."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgecv.calibrated import CalibratedModel, fingerprint
 from edgecv.errors import CalibrationError, Error, InputError
-from edgecv.format.writer import write
+from edgecv.format.writer import STORAGE, write
 from edgecv.golden import golden_records
 from edgecv.graph.ir import Graph, Node
 from edgecv.graph.passes import pipeline
@@ -28,6 +28,7 @@ from edgecv.quant.data import CalibrationSet, Source
 from edgecv.quant.plan import LayerPlan, Plan
 from edgecv.quant.plan import load as load_plan
 from edgecv.quant.progress import Progress
+from edgecv.quant.target import fit
 from edgecv.quant.weights import RoundingMemo
 from edgecv.report import ConversionReport, LayerReport
 from edgecv.sparsity import patterns_of
@@ -58,6 +59,8 @@ def convert(
     cache: Optional[Union[str, os.PathLike[str]]] = None,
     encodings: Optional[Union[str, os.PathLike[str]]] = None,
     cut_weights: bool = False,
+    storage: str = "raw",
+    target_bytes: Optional[int] = None,
 ) -> ConversionReport:
     """Converts an ONNX or TFLite model to an `.ecv` file.
 
@@ -89,6 +92,10 @@ def convert(
         ``method`` to ``activation_bits``. One made for another model is refused, and one for a
         model that is quantized already, unless it says no more than method, percent and keep_float.
     cache: a folder that keeps rounded weights, so that the same layers are not rounded again.
+    storage: "raw", or "smallest" for constants coded without loss where these are smaller: loading
+        then decodes them (docs/format.md). Files with coded constants need edgecv of format 1.1.
+    target_bytes: how large an int8 file may be at most. Weights get as coarse as that takes, each
+        layer by how much it harms, and ``storage`` is "smallest".
     encodings: a file of encodings that AIMET wrote beside a float model; the model is then one that
         is quantized already.
     cut_weights: integer weights of -128 that a quantized model brings become -127 where they would
@@ -119,32 +126,52 @@ def convert(
         raise CalibrationError(f"{what} for int8 files: give calibration data")
     if is_imported:
         check_options(given, source_name(model))
+    elif cut_weights:
+        raise Error("cut_weights is for models that are quantized already")
     kept: List[str] = []
     imported: Optional[ImportedModel] = None
     layers: List[LayerWeights] = []
     data = None
     if calibration is not None:
         data = CalibrationSet(calibration, graph.inputs, preprocess)
-    if is_imported:
-        imported = quantize_imported(graph, data, given, progress, cut_weights)
-        lowered, layers, kept = imported.graph, imported.layers, imported.kept
-    elif data is not None:
-        made = CalibratedModel(graph, data, progress, _memo(cache)).quantize(given)
-        lowered, layers, kept = made.graph, made.layers, made.kept
-    else:
-        lowered = pipeline.lower(graph)
     prep = _preprocess_fields(graph, preprocess)
     meta = _meta(model, labels)
     if plan is not None:
         meta["plan"] = given.digest() if isinstance(plan, Plan) else plan_name(plan, given)
+    if storage not in STORAGE:
+        raise Error(f"storage is {storage!r}: it takes {' or '.join(map(repr, STORAGE))}")
+    if target_bytes is not None and (is_imported or data is None):
+        raise Error("target_bytes chooses integer weights: it needs a float model and calibration")
+    if is_imported:
+        imported = quantize_imported(graph, data, given, progress, cut_weights)
+        lowered, layers, kept = imported.graph, imported.layers, imported.kept
+    elif data is not None:
+        calibrated = CalibratedModel(graph, data, progress, _memo(cache))
+        if target_bytes is None:
+            made = calibrated.quantize(given)
+        else:
+            storage = "smallest"
+
+            def size_of(graph: Graph) -> int:
+                size = len(write(graph, meta=meta, preprocess=prep, storage=storage))
+                # A digest of 120 bytes an op for each seed, and of each op alone.
+                return size + (len(golden_seeds) + 1) * (32 + 120 * len(graph.nodes)) + 128
+
+            made = fit(calibrated, given, target_bytes, size_of, progress)
+        lowered, layers, kept = made.graph, made.layers, made.kept
+    else:
+        lowered = pipeline.lower(graph)
     plain = write(lowered, meta=meta, preprocess=prep)
     goldens = golden_records(lowered, plain, golden_seeds)
-    blob = write(lowered, meta=meta, preprocess=prep, goldens=goldens)
+    stored: Dict[str, Tuple[int, str]] = {}
+    blob = write(
+        lowered, meta=meta, preprocess=prep, goldens=goldens, storage=storage, stored=stored
+    )
     with load(blob, threads=1) as check:
         arena = check.arena_bytes
         sparse = {step.name for step in check.steps if "_sparse_" in step.kernel}
     _write_whole(target, blob)
-    report = _report(model, Path(out), blob, lowered, arena, layers, kept, data, given)
+    report = _report(model, Path(out), blob, lowered, arena, layers, kept, data, given, stored)
     if imported is not None:
         report = of_imported(report, imported)
     for layer in report.layers:
@@ -314,22 +341,26 @@ def _report(
     kept: List[str],
     data: Optional[CalibrationSet],
     plan: Plan,
+    stored: Mapping[str, Tuple[int, str]],
 ) -> ConversionReport:
     by_node = {layer.node: layer for layer in weighted}
     layers = []
     for node in graph.nodes:
         y = graph.values[node.outputs[0]]
-        constants: Tuple[int, ...] = tuple(
-            value.data.nbytes for value in graph.inputs_of(node) if value.data is not None
-        )
+        constants = [value for value in graph.inputs_of(node) if value.data is not None]
+        size, coding = stored[constants[0].name] if constants else (0, "")
+        elements = int(np.prod(constants[0].shape)) if constants else 1
         chosen = by_node.get(node.name)
         layers.append(
             LayerReport(
-                node.name, node.op, y.dtype, y.shape, node_macs(graph, node), sum(constants),
+                node.name, node.op, y.dtype, y.shape, node_macs(graph, node),
+                sum(stored[value.name][0] for value in constants),
                 chosen.sqnr_db if chosen else None,
                 chosen.bits if chosen else None,
                 chosen.group if chosen else None,
                 chosen.depthwise if chosen else False,
+                coding=coding,
+                stored_bits=8.0 * size / elements if coding else None,
             )
         )  # fmt: skip
     is_int8 = data is not None

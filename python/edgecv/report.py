@@ -18,6 +18,9 @@ class LayerReport:
     None where nothing was rounded. ``depthwise``: each output channel reads one input channel.
     ``note``: what the model brought along that the file makes nothing of, and what that costs.
 
+    ``coding``: how the file stores the weights, "" for raw, and ``stored_bits`` the bits each of
+    them takes there.
+
     Measured (:meth:`ConversionReport.measure`), else None: ``ms`` of a run, ``packed_bytes`` of the
     weights in memory as the kernels read them, ``kernel``.
     """
@@ -36,6 +39,8 @@ class LayerReport:
     ms: Optional[float] = None
     packed_bytes: Optional[int] = None
     kernel: Optional[str] = None
+    coding: str = ""
+    stored_bits: Optional[float] = None
 
 
 @dataclass
@@ -185,6 +190,10 @@ class ConversionReport:
                 if group != self.wanted_group
                 for name in names
             ]
+        coded = [x.stored_bits for x in self.layers if x.coding and x.stored_bits is not None]
+        if coded:
+            spread = f"{min(coded):.1f} to {max(coded):.1f} bits a weight"
+            lines.append(("coded in the file", f"{len(coded)} layers, {spread}"))
         if self.activation_bits != 8:
             lines.append(("activations", f"{self.activation_bits} bits"))
         return lines

@@ -44,6 +44,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "tensors, which are kept",
     )
     parser.add_argument(
+        "--storage",
+        default="raw",
+        choices=("smallest", "raw"),
+        help="smallest: constants coded without loss, decoded when the file is loaded; raw (the "
+        "default): as they are, which loads faster",
+    )
+    parser.add_argument(
+        "--target-bytes",
+        metavar="SIZE",
+        help="the most bytes an int8 file may have, e.g. 3.2MB: weights get as coarse as that "
+        "takes, where it harms least, and are stored as by --storage smallest",
+    )
+    parser.add_argument(
         "--cut-weights",
         action="store_true",
         help="of a model that is quantized already, make weights of -128 -127 where they would be "
@@ -131,6 +144,24 @@ def add_quantization_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "KIB": 2**10, "MIB": 2**20}
+
+
+def parse_size(text: Optional[str]) -> Optional[int]:
+    """ "3.2MB" -> 3200000; None for None."""
+    if text is None:
+        return None
+    number = text.strip().upper().rstrip("BIKM")
+    unit = text.strip().upper()[len(number) :]
+    try:
+        size = float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        size = 0.0
+    if not 1 <= size < 2**31:
+        raise Error(f"--target-bytes {text!r}: write it as 3200000, 3200KB or 3.2MB")
+    return int(size)
+
+
 def parse_shapes(texts: List[str]) -> Dict[str, List[int]]:
     """["x=1,3,8,8"] -> {"x": [1, 3, 8, 8]}."""
     shapes = {}
@@ -195,6 +226,8 @@ def convert_from(
         input_shapes=parse_shapes(args.input_shape) or None,
         encodings=getattr(args, "encodings", None),
         cut_weights=getattr(args, "cut_weights", False),
+        storage=getattr(args, "storage", "raw"),
+        target_bytes=parse_size(getattr(args, "target_bytes", None)),
         labels=labels,
         progress=progress,
     )
@@ -221,11 +254,12 @@ def run(args: argparse.Namespace) -> int:
             "x".join(map(str, layer.shape)),
             f"{layer.macs / 1e6:.2f}",
             f"{layer.weight_bytes:,}",
+            "" if layer.stored_bits is None else f"{layer.stored_bits:.1f}",
             "" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}",
         )
         for layer in report.layers
     ]
-    header = ("node", "op", "dtype", "output", "MMAC", "constant bytes", "weight SQNR dB")
-    console.table("", header, rows, right=(4, 5, 6))
+    header = ("node", "op", "dtype", "output", "MMAC", "constant bytes", "bits", "weight SQNR dB")
+    console.table("", header, rows, right=(4, 5, 6, 7))
     print(report)
     return 0

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from edgecv.errors import FormatError
+from edgecv.format.coded import describe
 from edgecv.format.encode import encode
 from edgecv.format.reader import read
 from edgecv.format.schema import (
@@ -86,6 +87,8 @@ class _Writer:
         self.tensors: List[bytes] = []
         self.ids: Dict[str, int] = {}
         self.shared: Dict[Tuple[Any, ...], int] = {}
+        self.stored: Dict[str, Tuple[int, str]] = {}
+        self.coded: Dict[int, Tuple[int, str]] = {}  # the same by tensor id
         self.data = bytearray()
         self.operands: List[int] = []
 
@@ -148,6 +151,9 @@ class _Writer:
             self.minor = max(self.minor, encoding)
             self.shared[key] = self._record(value, 1, len(self.data), len(stored), encoding)
             self.data += stored
+            how = "" if coded is None else describe(coded)
+            self.coded[self.shared[key]] = (len(stored), how)
+        self.stored[value.name] = self.coded[self.shared[key]]
         return self.shared[key]
 
     def operand(self, node: Node, name: str) -> int:
@@ -345,13 +351,14 @@ def write(
     preprocess: Mapping[str, Mapping[str, Any]],
     goldens: Sequence[Golden] = (),
     storage: str = "raw",
+    stored: Optional[Dict[str, Tuple[int, str]]] = None,
 ) -> bytes:
     """The bytes of the file of a lowered ``graph``: ops of docs/ops.md on stored layouts.
 
     ``meta``: META keys and values (docs/format.md lists the known keys); ``name`` is added from
     the graph. ``preprocess``: input port name -> the fields of its PREP record. Identical
     constants are stored once. ``storage``: "raw", or "smallest" for coded constants where these are
-    smaller.
+    smaller. ``stored`` is filled in: value name of each constant -> its bytes and how it is coded.
     Raises :class:`FormatError` with the reason when the graph cannot be stored.
     """
     unknown = sorted(set(preprocess) - {port.name for port in graph.inputs})
@@ -400,6 +407,8 @@ def write(
         },
         w.minor,
     )
+    if stored is not None:
+        stored.update(w.stored)
     read(data)  # what a device would refuse is refused here, with the op's name
     return data
 

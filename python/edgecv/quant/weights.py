@@ -36,6 +36,7 @@ TAPS_GROUP = GROUPS[-1]  # of depthwise layers: every sum over all taps of a ker
 # Else the next smaller group, at last plain.
 MOST_LOSS_DB = 8.0
 ENOUGH_DB = 38.0
+MOST_COARSE_LOSS_DB = 0.5  # of steps that were chosen for their bits, below rounding to nearest
 # How much values of one channel move together, one pixel apart: their correlation at a distance of
 # d pixels is taken as this to the power of d.
 NEIGHBOURS = 0.7
@@ -260,10 +261,17 @@ def _rounded(layer: Layer, group: int, bits: int) -> Integers:
 
 
 def _coarse(layer: Layer, group: int, step: float, price: float) -> Integers:
-    """Weights in steps of one size, within the bounds of the lane group as all others."""
+    """Weights in steps of one size; where the lane group costs such steps too much, as all others:
+    layers that need fine steps are small.
+    """
     found = _search(layer, group, 8, round_at(step, price))
     q = found.q.reshape(layer.weights.shape)
-    return Integers(q, found.scale, group, sqnr_db(layer, q, found.scale))
+    per_channel = found.scale.reshape((-1,) + (1,) * (q.ndim - 1))
+    nearest = np.clip(np.rint(layer.weights / per_channel), -127, 127).astype(np.int8)
+    reached = sqnr_db(layer, q, found.scale)
+    if reached < sqnr_db(layer, nearest, found.scale) - MOST_COARSE_LOSS_DB:
+        return _lane_safe(layer, group, 8)
+    return Integers(q, found.scale, group, reached)
 
 
 def _search(

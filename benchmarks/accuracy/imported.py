@@ -7,10 +7,13 @@ differences of one step travel on: the share of all quantized values, and of the
 step of onnxruntime, and how often the label is the same. Real pictures (tux139); calibrated on
 calib64.
 
-    python benchmarks/accuracy/imported.py [--pictures N] [--model NAME] [--file MODEL.onnx ...]
+    python benchmarks/accuracy/imported.py [--pictures N] [--model NAME] [--file MODEL ...]
 
-``--file`` adds files that other tools made of the same network (NNCF, PyTorch). Nothing is written
-but a table in Markdown on standard output.
+``--file`` adds files that other tools made of the same network: an ONNX model (NNCF, PyTorch), one
+with MODEL.encodings of AIMET beside it, or a TFLite model with MODEL.npz of LiteRT's tensors beside
+it; ``third_party/`` has the scripts that make them. They take their pictures from the file that
+``--save FILE.npz`` writes, with the same ``--pictures``. Nothing else is written but a table in
+Markdown on standard output.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ import edgecv
 from edgecv import zoo
 from edgecv.format.reader import read
 from edgecv.format.to_graph import to_graph
+from edgecv.onnx.apply_encodings import apply_encodings
+from edgecv.onnx.encodings import read_encodings
 
 QDQ, QOP = quantization.QuantFormat.QDQ, quantization.QuantFormat.QOperator
 U8, S8 = quantization.QuantType.QUInt8, quantization.QuantType.QInt8
@@ -69,12 +74,55 @@ class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, unused-i
         return None if x is None else {"input": x}
 
 
+class Recorded:
+    """LiteRT's tensors of one picture after the other, where onnxruntime would run."""
+
+    def __init__(self, path: Path, graph: Any) -> None:
+        self.outputs = [graph.outputs[0].name]
+        self._ends = {graph.inputs[0].value: "input", graph.outputs[0].value: "output"}
+        self._file = np.load(path)
+        self._names = [str(name) for name in self._file["names"]]
+        self._picture = 0
+
+    def run(self, _: Any) -> dict[str, Any]:
+        """The tensors as onnxruntime has them: signed, planar."""
+        at, self._picture = self._picture, self._picture + 1
+        found = {
+            name: planar(self._file[f"{at}|{i}"])
+            for i, name in enumerate(self._names)
+            if f"{at}|{i}" in self._file
+        }
+        for value, end in self._ends.items():
+            found[value] = planar(self._file[f"{at}|{end}"])
+        found.setdefault(self.outputs[0], planar(self._file[f"{at}|output"]))
+        return found
+
+
+def planar(array: Any) -> Any:
+    """A tensor of LiteRT as one of onnxruntime: u8 less 128, [N, C, H, W]."""
+    if array.dtype == np.uint8:
+        array = (array.astype(np.int16) - 128).astype(np.int8)
+    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+
+
+def oracle_of(path: Path, graph: Any) -> Any:
+    """Who says what is right about a file."""
+    if path.suffix == ".tflite":
+        return Recorded(path.with_suffix(".npz"), graph)
+    encodings = path.with_suffix(".encodings")
+    model = onnx.load(str(path))
+    if encodings.exists():
+        apply_encodings(model, read_encodings(encodings), str(encodings))
+    return stepwise.Oracle(model, graph)
+
+
 def row(network: str, name: str, path: Path, arrays: list[Any], folder: Path) -> list[str]:
     """Imports one file and compares it on all arrays."""
     target = folder / "m.ecv"
-    report = edgecv.convert(path, target)
+    encodings = path.with_suffix(".encodings")
+    report = edgecv.convert(path, target, encodings=encodings if encodings.exists() else None)
     graph = to_graph(read(target.read_bytes()))
-    oracle = stepwise.Oracle(onnx.load(str(path)), graph)
+    oracle = oracle_of(path, graph)
     seen = stepwise.Comparison()
     whole, last, labels = np.zeros(3, np.int64), np.zeros(3, np.int64), 0
     port, first = graph.outputs[0], graph.values[graph.inputs[0].value]
@@ -94,11 +142,15 @@ def row(network: str, name: str, path: Path, arrays: list[Any], folder: Path) ->
     layers = [node for node in graph.nodes if node.name in seen.steps]
     return [
         network, name, str(len(layers)), f"{total.values:,}",
-        f"{total.unequal:,}", f"{total.far:,}", f"{100 * whole[0] / whole[2]:.2f} %",
-        f"{100 * whole[1] / whole[2]:.3f} %",
-        f"{100 * last[1] / last[2]:.2f} %" if last[2] else "f32",
+        f"{total.unequal:,}", f"{total.far:,}", share(whole[0], whole[2], 2),
+        share(whole[1], whole[2], 3), share(last[1], last[2], 2, "f32"),
         f"{labels} of {len(arrays)}", str(len(report.remarks)),
     ]  # fmt: skip
+
+
+def share(part: int, whole: int, digits: int, none: str = "") -> str:
+    """Percent, or what stands for none."""
+    return f"{100 * part / whole:.{digits}f} %" if whole else none
 
 
 def apart(value: Any, ours: Any, theirs: Any) -> Any:
@@ -115,6 +167,7 @@ def main() -> int:
     parser.add_argument("--model", action="append", help="a network of the zoo")
     parser.add_argument("--only", default="", help="part of a configuration's name")
     parser.add_argument("--file", action="append", default=[], type=Path)
+    parser.add_argument("--save", type=Path, help="write the pictures for other tools, and stop")
     args = parser.parse_args()
     logging.getLogger().setLevel(logging.ERROR)
     print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
@@ -123,6 +176,10 @@ def main() -> int:
             continue
         pictures = list(inputs(model, scoresets.load("tux139")))
         arrays = pictures[:: max(1, len(pictures) // args.pictures)][: args.pictures]
+        if args.save:
+            calibration = itertools.islice(inputs(model, scoresets.load("calib64")), 16)
+            np.savez(args.save, pics=np.concatenate(arrays), calib=np.concatenate([*calibration]))
+            return 0
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             source, prepared = zoo.build(model.name, folder / "f.onnx"), folder / "p.onnx"

@@ -150,6 +150,12 @@ def test_cut_weights(tmp_path: Path) -> None:
     assert apart < 0.1 * np.ptp(before)
 
 
+def test_cut_weights_of_a_float_model(tmp_path: Path) -> None:
+    with pytest.raises(Error, match="quantized already"):
+        edgecv.convert(FLOAT, tmp_path / "m.ecv", cut_weights=True)
+    assert not (tmp_path / "m.ecv").exists()
+
+
 # -- made by hand
 
 

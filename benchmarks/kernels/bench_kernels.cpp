@@ -62,6 +62,7 @@ const WeightClass kClasses[] = {
     {"lane-safe 4", WeightPattern::kSafe32, &Peaks::sum4},
     {"lane-safe 8", WeightPattern::kSafe16, &Peaks::sum8},
     {"narrow", WeightPattern::kNarrow, &Peaks::sum8},
+    {"1x4 blocks 75% zero", WeightPattern::kBlocks, &Peaks::sum4},
 };
 constexpr size_t kClassCount = sizeof(kClasses) / sizeof(kClasses[0]);
 

@@ -63,15 +63,16 @@ enum class WeightPattern {
   kSplitPairs,
   kJoinedPairs,
   kZero,
+  kBlocks,    // of four along the inputs: a quarter of them is not zero
   kMinus128,  // which the converter never writes: drawn only where asked for
   kCount
 };
 
 inline const char* weight_pattern_name(WeightPattern pattern) {
   static const char* const kNames[] = {
-      "random", "plus127", "minus127",    "alternating",  "narrow", "safe64",
-      "safe32", "safe16",  "plus32",      "minus32",      "over2",  "over4",
-      "over8",  "spikes",  "split_pairs", "joined_pairs", "zero",   "minus128"};
+      "random",      "plus127",      "minus127", "alternating", "narrow",  "safe64", "safe32",
+      "safe16",      "plus32",       "minus32",  "over2",       "over4",   "over8",  "spikes",
+      "split_pairs", "joined_pairs", "zero",     "blocks",      "minus128"};
   return kNames[static_cast<size_t>(pattern)];
 }
 
@@ -79,6 +80,7 @@ inline const char* weight_pattern_name(WeightPattern pattern) {
 inline std::vector<int8_t> make_weights(Draw& draw, int64_t count, int32_t period,
                                         WeightPattern pattern) {
   std::vector<int8_t> weights(static_cast<size_t>(count));
+  bool stays = false;
   const int64_t place = static_cast<int64_t>(draw.next() % static_cast<uint64_t>(count));
   for (int64_t i = 0; i < count; ++i) {
     const int64_t k = i % period;
@@ -108,6 +110,10 @@ inline std::vector<int8_t> make_weights(Draw& draw, int64_t count, int32_t perio
         break;
       case WeightPattern::kSafe32:
         w = within(32);
+        break;
+      case WeightPattern::kBlocks:
+        if (k % 4 == 0) stays = draw.next() % 4 == 0;
+        w = stays ? within(32) : 0;
         break;
       case WeightPattern::kSafe16:
         w = within(16);

@@ -276,13 +276,16 @@ inline void transpose_rows(const int8_t* rows, int64_t channels, int64_t pixels,
   interleave(b, a);
   interleave(a, b);
   interleave(b, a);
-  if (channels == 16 && pixels == kVecBytes) {
+  if (channels == 16) {
+    const int64_t low = min_of(16, pixels);
     unroll<16>([&](auto i) __attribute__((always_inline)) {
-      store128(out + i * out_stride, low_half(a[i]));
-#if defined(__AVX2__)
-      store128(out + (i + 16) * out_stride, high_half(a[i]));
-#endif
+      if (i < low) store128(out + i * out_stride, low_half(a[i]));
     });
+#if defined(__AVX2__)
+    unroll<16>([&](auto i) __attribute__((always_inline)) {
+      if (i + 16 < pixels) store128(out + (i + 16) * out_stride, high_half(a[i]));
+    });
+#endif
     return;
   }
   alignas(kVecBytes) int8_t columns[2][16][16];

@@ -53,7 +53,7 @@ test-cpp: build/dev/configured.stamp
 	@ctest --test-dir build/dev --no-tests=error -j $(JOBS) --output-on-failure
 
 test-python: $(VENV)/dev.stamp
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: lint-python lint-types lint-cpp lint-tree lint-stubs lint-symbols ## every static check; ROOM=python/edgecv/graph limits the first three
 

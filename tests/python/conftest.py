@@ -1,4 +1,4 @@
-"""What every Python test shares: skips that a gate can forbid.
+"""What every Python test shares: a folder of the run, and skips that a gate can forbid.
 
 A test that lacks something installable skips with a reason that begins with "needs ", by
 `need_program` or `pytest.skip("needs ...")`. With EDGECV_REQUIRE set, such a skip is a failure, so
@@ -10,9 +10,42 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from typing import Any, Callable, Generator
 
+import hypothesis
+import once
 import pytest
+
+# A busy machine is no failure: other processes run tests at the same time.
+hypothesis.settings.register_profile(
+    "edgecv", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("edgecv")
+# Several processes take whole files in this order; what takes longest must not be left to the end.
+LONGEST = ("proof", "accuracy", "int8", "native")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest folders first, and leave the order else as it is."""
+    items.sort(
+        key=lambda item: (
+            LONGEST.index(room) if (room := item.path.parent.name) in LONGEST else len(LONGEST)
+        )
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that the run's processes share (see once.py); workers find it named."""
+    if not hasattr(config, "workerinput"):
+        os.environ[once.FOLDER] = tempfile.mkdtemp(prefix="edgecv-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove it."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(once.FOLDER), ignore_errors=True)
 
 
 @pytest.fixture

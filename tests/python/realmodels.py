@@ -1,4 +1,4 @@
-"""Real networks converted once per test session: paths of ONNX and `.ecv` files.
+"""Real networks converted once per test run: paths of ONNX and `.ecv` files.
 
 Everything comes from pinned packages through the zoo's cache; without a package index the tests
 skip and say so.
@@ -7,13 +7,12 @@ skip and say so.
 from __future__ import annotations
 
 import functools
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import once
 import pytest
 import scoresets
 from numpy.typing import NDArray
@@ -27,20 +26,10 @@ NAMES = ("efficientnet-lite0", "mobilenet-v2")
 
 
 @functools.lru_cache(maxsize=None)
-def folder() -> Path:
-    """Where this session's models lie."""
-    base = os.environ.get("EDGECV_TEST_MODELS")
-    if base:
-        Path(base).mkdir(parents=True, exist_ok=True)
-        return Path(base)
-    return Path(tempfile.mkdtemp(prefix="edgecv-models-"))
-
-
-@functools.lru_cache(maxsize=None)
 def onnx_path(name: str) -> Path:
     """The float ONNX file of a zoo model."""
     try:
-        return zoo.build(name, folder() / f"{name}.onnx")
+        return once.made(f"{name}.onnx", lambda path: zoo.build(name, path))
     except DownloadError as error:
         pytest.skip(f"needs a package index: {error}")
 
@@ -48,9 +37,8 @@ def onnx_path(name: str) -> Path:
 @functools.lru_cache(maxsize=None)
 def fp32_path(name: str) -> Path:
     """The fp32 `.ecv` file of a zoo model."""
-    path = folder() / f"{name}-fp32.ecv"
-    convert(onnx_path(name), path, preprocess=zoo.find_model(name).preprocess)
-    return path
+    source, preprocess = onnx_path(name), zoo.find_model(name).preprocess
+    return once.made(f"{name}-fp32.ecv", lambda path: convert(source, path, preprocess=preprocess))
 
 
 @functools.lru_cache(maxsize=None)
@@ -60,7 +48,7 @@ def int8_path(name: str) -> Path:
     They are cropped as the accuracy comparison crops them, so that every runtime in it sees the
     same pixels.
     """
-    return _convert(name, folder() / f"{name}.ecv")
+    return _convert(name, f"{name}.ecv")
 
 
 @functools.lru_cache(maxsize=None)
@@ -68,21 +56,25 @@ def plain_path(name: str) -> Path:
     """The same with weights rounded to nearest and minmax ranges: what lane-safe weights are held
     against.
     """
-    return _convert(name, folder() / f"{name}-plain.ecv", weights="plain", method="minmax")
+    return _convert(name, f"{name}-plain.ecv", weights="plain", method="minmax")
 
 
-def _convert(name: str, path: Path, **options: Any) -> Path:
-    pictures = scores("calib64")
-    preprocess = zoo.find_model(name).preprocess
-    samples = (score_input(preprocess, crop) for crop in pictures.references())
-    convert(onnx_path(name), path, samples, preprocess=preprocess, **options)
-    return path
+def _convert(name: str, file: str, **options: Any) -> Path:
+    source, preprocess = onnx_path(name), zoo.find_model(name).preprocess
+
+    def make(path: Path) -> None:
+        crops = scores("calib64").references()
+        samples = (score_input(preprocess, crop) for crop in crops)
+        convert(source, path, samples, preprocess=preprocess, **options)
+
+    return once.made(file, make)
 
 
 @functools.lru_cache(maxsize=None)
 def scores(name: str) -> scoresets.ScoreSet:
     """A score set, or a skip."""
     try:
+        once.made(f"scores/{name}", lambda _: scoresets.load(name))  # one process downloads
         return scoresets.load(name)
     except DownloadError as error:
         pytest.skip(f"needs a package index: {error}")

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import once
 import pytest
 from numpy.typing import NDArray
 
@@ -28,8 +29,13 @@ SHA256 = "45cddc9490be69345cbdab64ca583be65987e864ca408038e648db99e10516cf"
 def video() -> Path:
     """The video file."""
     path = packages.cache_dir(None) / "tests" / "vtest.avi"
+    once.made("video", lambda _: _fetch(path))
+    return path
+
+
+def _fetch(path: Path) -> None:
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == SHA256:
-        return path
+        return
     for program in ("apt-get", "dpkg-deb"):
         if shutil.which(program) is None:
             pytest.skip(f"needs Debian's {PACKAGE}, and so {program}")
@@ -44,7 +50,6 @@ def video() -> Path:
         data = Path(folder, MEMBER).read_bytes()
     assert hashlib.sha256(data).hexdigest() == SHA256, "another vtest.avi than the tests know"
     packages.write_atomically(path, data)
-    return path
 
 
 @functools.lru_cache(maxsize=None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
+import once
 import pytest
 from numpy.typing import NDArray
 
@@ -34,37 +36,35 @@ def write_ppm(path: Path, picture: NDArray[np.uint8]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prefix() -> Path:
     """`cmake --install` of EDGECV_NATIVE_BUILD or build/dev, or of a build of its own."""
-    import shutil
-
     for program, package in (("cmake", "cmake"), ("c++", "g++")):
         if shutil.which(program) is None:
             pytest.skip(f"needs {program} (Debian, Ubuntu: apt-get install {package})")
-    build = Path(os.environ.get("EDGECV_NATIVE_BUILD", ROOT / "build" / "dev"))
-    if not (build / "CMakeCache.txt").is_file():
-        build = tmp_path_factory.mktemp("native-build")
-        options = ("-DCMAKE_BUILD_TYPE=Release", "-DEDGECV_BUILD_TOOLS=ON")
-        run("cmake", "-S", ROOT, "-B", build, *options)
-    targets = [part for target in TARGETS for part in ("--target", target)]
-    run("cmake", "--build", build, *targets)
-    folder = tmp_path_factory.mktemp("prefix")
-    run("cmake", "--install", build, "--prefix", folder)
-    return folder
+
+    def install(place: Path) -> None:
+        build = Path(os.environ.get("EDGECV_NATIVE_BUILD", ROOT / "build" / "dev"))
+        if not (build / "CMakeCache.txt").is_file():
+            build = once.folder() / "native-build"
+            options = ("-DCMAKE_BUILD_TYPE=Release", "-DEDGECV_BUILD_TOOLS=ON")
+            run("cmake", "-S", ROOT, "-B", build, *options)
+        targets = [part for target in TARGETS for part in ("--target", target)]
+        run("cmake", "--build", build, *targets)
+        run("cmake", "--install", build, "--prefix", place)
+
+    return once.made("prefix", install)
 
 
 @pytest.fixture(scope="session")
-def build_example(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def build_example(prefix: Path) -> Callable[[str], Path]:
     """Return build(folder): an example built outside the tree against the prefix; its folder."""
-    done: dict[str, Path] = {}
 
     def build(folder: str) -> Path:
-        if folder not in done:
-            out = tmp_path_factory.mktemp("example")
+        def make(place: Path) -> None:
             source = ROOT / "examples" / folder
-            run("cmake", "-S", source, "-B", out, f"-DCMAKE_PREFIX_PATH={prefix}")
-            run("cmake", "--build", out)
-            done[folder] = out
-        return done[folder]
+            run("cmake", "-S", source, "-B", place, f"-DCMAKE_PREFIX_PATH={prefix}")
+            run("cmake", "--build", place)
+
+        return once.made(f"examples/{folder}", make)
 
     return build

@@ -169,10 +169,12 @@ class _Reader:
             self._fail(name, f"is of {encoding.bits} bits; 2 to 16 are possible")
         if scale.size == 0 or scale.shape != zero.shape:
             self._fail(name, f"has {scale.size} scales and {zero.size} offsets")
-        if not np.isfinite(scale).all():
+        if not (np.abs(scale) <= float(np.finfo(np.float32).max)).all():
             self._fail(name, "has a scale that is not finite")
         if (scale <= 0).any():
             self._fail(name, f"has a scale of {scale.min():g}; it must be above 0")
+        if (scale < 2.0**-100).any():
+            self._fail(name, f"has a scale of {scale.min():g}, below 2^-100")
         low, high = encoding.bounds
         if not (np.isfinite(zero).all() and (zero == np.rint(zero)).all()):
             self._fail(name, "has an offset that is no integer")

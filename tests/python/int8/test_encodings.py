@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import numpy as np
 import onnx
@@ -22,6 +22,7 @@ from edgecv.format.to_graph import to_graph
 from edgecv.graph.ir import Graph
 from edgecv.onnx.apply_encodings import apply_encodings
 from edgecv.onnx.encodings import read_encodings
+from edgecv.onnx.importer import import_model
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "quantized"
 FLOAT = DATA / "float.onnx"
@@ -248,6 +249,8 @@ BAD: Dict[str, Any] = {
     "negative": (_set("activation_encodings", 1, scale=[-0.1]), "'r' has a scale of -0.1;"),
     "nan": (_set("activation_encodings", 2, scale=[float("nan")]), "'z' has a scale that is not"),
     "infinite": (_set("param_encodings", 1, scale=[1e999] * 5), "'v' has a scale that is not"),
+    "beyond f32": (_set("param_encodings", 1, scale=[1e40] * 5), "'v' has a scale that is not"),
+    "tiny": (_set("activation_encodings", 1, scale=[1e-40]), "'r' has a scale of 1e-40, below"),
     "channels": (
         _set("param_encodings", 0, scale=[0.1] * 3, offset=[-128] * 3),
         "'w' has 3 scales for the 4 channels of axis 0",
@@ -288,6 +291,51 @@ def test_bad(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert message in line
     assert line.count("\n") == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["hand.encodings", "m.onnx"]
+
+
+def places(data: Any, path: Tuple[Any, ...] = ()) -> Iterator[Tuple[Any, ...]]:
+    yield path
+    keys: Any = (
+        data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
+    )
+    for key in keys:
+        yield from places(data[key], (*path, key))
+
+
+def test_damaged_values(tmp_path: Path) -> None:
+    """Whatever a file holds, it is read or refused in edgecv's words."""
+    values = [
+        None,
+        -1,
+        0,
+        1e40,
+        1e-50,
+        "x",
+        "8",
+        [],
+        {},
+        [[1]],
+        True,
+        10**400,
+        [0.1, "a"],
+        2**70,
+        0.5,
+    ]
+    random = np.random.default_rng(3)
+    messages = []
+    for _ in range(80):
+        data = copy.deepcopy(good())
+        path = list(places(data))[int(random.integers(1, len(list(places(data)))))]
+        part: Any = data
+        for key in path[:-1]:
+            part = part[key]
+        part[path[-1]] = values[int(random.integers(len(values)))]
+        try:
+            import_model(small(), encodings=save(data, tmp_path))
+        except Error as error:
+            messages.append(str(error))
+    assert len(messages) > 20
+    assert not any("\n" in message for message in messages)
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "{}", "not JSON", '{"version": "1.0.0"}'])

@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 from edgecv.calibrated import needs_statistics
 from edgecv.doctor.answers import answer_nodes, answer_values
 from edgecv.doctor.diagnosis import Diagnosis, Tell
-from edgecv.doctor.scores import Score, change, pays
+from edgecv.doctor.scores import Score, change, harms, pays
 from edgecv.doctor.speed import by_worth, layer_times
 from edgecv.doctor.trial import Trials
 from edgecv.errors import UnsupportedModelError
@@ -35,7 +35,8 @@ CUTS = ("percentile", "kl")  # methods that leave out the rarest values whatever
 CUTTING = ("mse", "percentile", "kl")  # methods whose ranges leave out what was seen
 STRENGTHS = (0.5, 1.0)
 WHOLE = ActivationPlan("minmax")
-SINGLE = (WHOLE, ActivationPlan("mse"), ActivationPlan("percentile", 99.99))
+MSE = ActivationPlan("mse")
+SINGLE = (WHOLE, MSE, ActivationPlan("percentile", 99.99))
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Ladder:
     def climb(self) -> None:
         """All steps in order."""
         steps: Sequence[Tuple[str, Callable[[], None]]] = (
+            ("narrow ranges", self._widen),
             ("ranges of answers", self._uncut),
             ("output heads in float", self._heads),
             ("method of all ranges", self._methods),
@@ -135,16 +137,20 @@ class Ladder:
             self.rows.append(row)
         return row.score
 
-    def offer(self, step: str, what: str, plan: Plan, gain: float = _GAIN) -> bool:
-        """Tries a plan, and keeps it when it pays and is fast enough."""
+    def offer(
+        self, step: str, what: str, plan: Plan, gain: float = _GAIN, is_safer: bool = False
+    ) -> bool:
+        """Tries a plan, and keeps it when it pays and is fast enough; one that is safer also when
+        it only does no harm.
+        """
         if plan in self._tried:
             return False
         self._tried.append(plan)
         row = Row(step, what, None, False, plan=plan)
-        score = self._scored(row, None if self._limits.labels else self.score)
+        score = self._scored(row, None if self._limits.labels or is_safer else self.score)
         if score is None:
             return False
-        row.why = self._objection(score, gain)
+        row.why = harms(self.score, score) if is_safer else self._objection(score, gain)
         if not row.why:
             row.score = score = self._timed(plan, score)
             assert score.milliseconds is not None
@@ -201,6 +207,22 @@ class Ladder:
         return replace(
             plan, activations={**plan.activations, **dict.fromkeys(self._answers, WHOLE)}
         )
+
+    def _widen(self) -> None:
+        """Cutting hurts the pictures that a network is surest of, and calibration may have few: a
+        range that loses more by its cut than by its steps is widened unless that does harm.
+        """
+        narrow = [f.where for f in self._start.findings if f.kind == "range too narrow"]
+        if not narrow:
+            return
+        what = f"{len(narrow)} tensors: mse"
+        plan = replace(
+            self.plan, activations={**self.plan.activations, **dict.fromkeys(narrow, MSE)}
+        )
+        if self.plan.method in CUTS:
+            what = "mse for every tensor"
+            plan = replace(self.plan, method="mse", percent=Plan.percent, activations={})
+        self.offer("narrow ranges", what, self._whole_answers(plan), is_safer=True)
 
     def _uncut(self) -> None:
         whole = self._whole_answers(self.plan)

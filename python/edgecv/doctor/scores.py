@@ -100,6 +100,14 @@ def pays(old: Score, new: Score, gain: float) -> str:
     return ""
 
 
+def harms(old: Score, new: Score) -> str:
+    """Why a new score is too bad for a change that is safer, or nothing: its error is surely above
+    the old one's.
+    """
+    mean, doubt = change(old, new)
+    return "raises the error" if mean - _DOUBTS * doubt > 0.0 else ""
+
+
 def error_of(got: Answers, want: Answers) -> float:
     """The mean over outputs of |got - want| / |want|."""
     return _mean_over(got, want, lambda x, y: (x - y, y))

@@ -79,6 +79,8 @@ def test_cut_ranges_are_named_and_repaired() -> None:
     assert before > 2 * default
     assert after < 1.05 * default
     assert report.plan.method != "percentile" or report.plan.percent > 99
+    assert (report.rows[1].step, report.rows[1].what) == ("narrow ranges", "mse for every tensor")
+    assert report.rows[1].kept
 
 
 def test_small_branch_and_coarse_weights_are_named() -> None:

@@ -13,7 +13,7 @@ from edgecv.doctor.diagnosis import Diagnosis
 from edgecv.doctor.doctor import Doctor
 from edgecv.doctor.ladder import Ladder, Limits, pareto
 from edgecv.doctor.samples import views
-from edgecv.doctor.scores import Score, measure, pays, score_of
+from edgecv.doctor.scores import Score, harms, measure, pays, score_of
 from edgecv.doctor.timing import work_of
 from edgecv.errors import Error
 from edgecv.quant.plan import LayerPlan, Plan
@@ -40,8 +40,13 @@ def test_peaks_of_answers_are_seen_and_never_cut() -> None:
     default, before, after = (proof.score for proof in report.proofs)
     assert before.peaks > 2 * default.peaks
     assert after.peaks < 1.05 * default.peaks
-    assert report.rows[1].step == "ranges of answers"
+    assert report.rows[1].step == "narrow ranges"
     assert report.rows[1].kept
+    ladder = ladder_of(doctor, Limits(most_ratio=100.0), start)  # where no rule named them
+    ladder._uncut()
+    assert ladder.rows[-1].kept
+    assert ladder.plan.method == "percentile"
+    assert ladder.plan.activations["conv2"].method == "minmax"
 
 
 def answers(**arrays: list[float]) -> dict[str, np.ndarray]:
@@ -77,6 +82,9 @@ def test_gains_have_to_be_above_the_noise_of_pictures() -> None:
     assert "does not lower" in pays(before, score([0.01] * 10), 0.995)
     assert "does not lower" in pays(before, score([-0.001] * 10), 0.995)
     assert "within the noise" in pays(before, score([-0.5, 0.4] * 5), 0.995)
+    assert harms(before, score([-0.1, 0.11] * 5)) == ""  # not surely
+    assert harms(before, score([-0.01] * 10)) == ""
+    assert harms(before, score([0.01] * 10)) == "raises the error"
     # A score of the first fold alone is compared with the rival's first fold.
     half = score([0.1] * 5)
     assert "does not lower" in pays(score([0.0] * 5 + [9.0] * 5), half, 0.995)

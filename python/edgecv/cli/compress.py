@@ -16,11 +16,11 @@ examples:
 from __future__ import annotations
 
 import argparse
-import importlib
+import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
-from edgecv.cli.console import Progress, table
+from edgecv.cli.console import Progress, add_commands, table
 from edgecv.errors import Error
 from edgecv.report_files import FIGURES, check_name
 
@@ -38,16 +38,7 @@ WAYS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The ways as commands of their own."""
     ways = parser.add_subparsers(dest="way", metavar="HOW", required=True)
-    for name, summary in WAYS:
-        module = importlib.import_module(f"edgecv.cli.compress_{name}")
-        sub = ways.add_parser(
-            name,
-            help=summary,
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add_arguments(sub)
-        sub.set_defaults(run_way=module.run)
+    add_commands(ways, "edgecv.cli.compress_", WAYS, "run_way")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -168,6 +159,26 @@ def measured(args: argparse.Namespace, proto: Any, report: Any) -> Optional[Dict
         title = f"edgecv compress {args.way} {Path(args.model).name}"
         save_comparison(args.report, title, facts, report.to_dict(), before, after)
     return totals(before, after)
+
+
+def finish(
+    args: argparse.Namespace,
+    proto: Any,
+    report: Any,
+    header: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    right: Sequence[int],
+) -> int:
+    """Measures where asked to, writes the model, prints the report; the end of every way."""
+    figures = measured(args, proto, report)
+    write_model(args.output, proto)
+    if args.json:
+        print(json.dumps({**report.to_dict(), "measured": figures}, indent=2))
+        return 0
+    table("", header, rows, right=right)
+    print(report)
+    print_measured(figures)
+    return 0
 
 
 def print_measured(figures: Optional[Dict[str, Any]]) -> None:

@@ -14,7 +14,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
 
 from edgecv.cli import compress, console
 
@@ -46,16 +45,12 @@ def run(args: argparse.Namespace) -> int:
     """Factors, writes and reports."""
     from edgecv.compress.lowrank import METHODS, factorize
 
-    proto, report = factorize(
-        args.model, energy=args.energy, methods=args.method or METHODS, snap=args.snap,
-        keep=args.keep, measure=args.time_layers, threads=args.threads, always=args.always,
-        input_shapes=compress.shapes_of(args),
-    )  # fmt: skip
-    figures = compress.measured(args, proto, report)
-    compress.write_model(args.output, proto)
-    if args.json:
-        print(json.dumps({**report.to_dict(), "measured": figures}, indent=2))
-        return 0
+    with console.Progress() as progress:
+        proto, report = factorize(
+            args.model, energy=args.energy, methods=args.method or METHODS, snap=args.snap,
+            keep=args.keep, measure=args.time_layers, threads=args.threads, always=args.always,
+            input_shapes=compress.shapes_of(args), progress=progress,
+        )  # fmt: skip
     rows = [
         (
             layer.name,
@@ -70,7 +65,4 @@ def run(args: argparse.Namespace) -> int:
         for layer in report.layers
     ]
     header = ("layer", "weights", "form", "rank", "error", "predicted", "measured", "result")
-    console.table("", header, rows, right=(3, 4, 5, 6))
-    print(report)
-    compress.print_measured(figures)
-    return 0
+    return compress.finish(args, proto, report, header, rows, (3, 4, 5, 6))

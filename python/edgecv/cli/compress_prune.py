@@ -23,7 +23,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from typing import Any, Dict
 
@@ -104,16 +103,8 @@ def run(args: argparse.Namespace) -> int:
         share = compress.share_of(args.channels, "--channels") if args.channels else None
         greedy = args.greedy or (args.make_up and macs is not None)
         proto, report = prune(args.model, macs=macs, share=share, greedy=greedy, **options)
-    figures = compress.measured(args, proto, report)
-    compress.write_model(args.output, proto)
-    if args.json:
-        print(json.dumps({**report.to_dict(), "measured": figures}, indent=2))
-        return 0
     rows = [(group.name, group.channels, group.kept) for group in report.groups]
-    console.table("", ("group of", "channels", "kept"), rows, right=(1, 2))
-    print(report)
-    compress.print_measured(figures)
-    return 0
+    return compress.finish(args, proto, report, ("group of", "channels", "kept"), rows, (1, 2))
 
 
 def _gradients(path: str) -> Dict[str, Any]:

@@ -12,9 +12,8 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
 
-from edgecv.cli import compress, console
+from edgecv.cli import compress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +38,6 @@ def run(args: argparse.Namespace) -> int:
         args.model, bits=args.bits, per=args.per, keep=args.keep,
         input_shapes=compress.shapes_of(args),
     )  # fmt: skip
-    figures = compress.measured(args, proto, report)
-    compress.write_model(args.output, proto)
-    if args.json:
-        print(json.dumps({**report.to_dict(), "measured": figures}, indent=2))
-        return 0
     rows = [
         (
             layer.name,
@@ -56,7 +50,4 @@ def run(args: argparse.Namespace) -> int:
         for layer in report.layers
     ]
     header = ("layer", "weights", "codebooks", "values", "SQNR dB", "result")
-    console.table("", header, rows, right=(2, 3, 4))
-    print(report)
-    compress.print_measured(figures)
-    return 0
+    return compress.finish(args, proto, report, header, rows, (2, 3, 4))

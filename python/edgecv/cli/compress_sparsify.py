@@ -13,7 +13,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
 
 from edgecv.cli import compress, console
 from edgecv.errors import Error
@@ -59,11 +58,6 @@ def run(args: argparse.Namespace) -> int:
         args.model, pattern=args.pattern, amount=amount, seen=seen, make_up=args.make_up,
         keep=args.keep, input_shapes=compress.shapes_of(args),
     )  # fmt: skip
-    figures = compress.measured(args, proto, report)
-    compress.write_model(args.output, proto)
-    if args.json:
-        print(json.dumps({**report.to_dict(), "measured": figures}, indent=2))
-        return 0
     rows = [
         (
             layer.name,
@@ -76,7 +70,4 @@ def run(args: argparse.Namespace) -> int:
         for layer in report.layers
     ]
     header = ("layer", "weights", "% zeros before", "after", "% error", "result")
-    console.table("", header, rows, right=(2, 3, 4))
-    print(report)
-    compress.print_measured(figures)
-    return 0
+    return compress.finish(args, proto, report, header, rows, (2, 3, 4))

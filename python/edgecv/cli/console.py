@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import sys
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 Cells = Sequence[Any]
+
+
+def add_commands(commands: Any, modules: str, entries: Sequence[Tuple[str, str]], run: str) -> None:
+    """Adds a subparser for each (name, what it does). The module called ``modules`` and the name
+    has add_arguments(parser) and run(args) -> int, which becomes the default of ``run``.
+    """
+    for name, summary in entries:
+        module = importlib.import_module(modules + name.replace("-", "_"))
+        sub = commands.add_parser(
+            name,
+            help=summary,
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(sub)
+        sub.set_defaults(**{run: module.run})
 
 
 def _rich_console() -> Optional[Any]:

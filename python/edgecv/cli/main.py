@@ -6,13 +6,13 @@ Exit codes: 0 good, 1 the check failed, 2 usage or bad input with one clear line
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import os
 import sys
 from typing import List, Optional
 
 from edgecv import __version__
+from edgecv.cli.console import add_commands
 from edgecv.errors import Error
 
 # One line a command: (name, what it does). The module edgecv.cli.<name> has add_arguments(parser)
@@ -45,16 +45,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"edgecv {__version__}")
     top.add_argument("-v", "--verbose", action="store_true", help="log what happens to stderr")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, summary in COMMANDS:
-        module = importlib.import_module(f"edgecv.cli.{name.replace('-', '_')}")
-        sub = commands.add_parser(
-            name,
-            help=summary,
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+    add_commands(commands, "edgecv.cli.", COMMANDS, "run")
     return top
 
 

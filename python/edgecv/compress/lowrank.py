@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,7 @@ def factorize(
     threads: int = 1,
     always: bool = False,
     input_shapes: Optional[Mapping[str, Sequence[int]]] = None,
+    progress: Optional[Callable[[str, int, int], None]] = None,
 ) -> Tuple[Any, LowRankReport]:
     """Replaces layers by two or three of lower rank; returns (onnx.ModelProto, LowRankReport).
 
@@ -89,6 +90,7 @@ def factorize(
     measure: time each layer and its factors in int8 on this machine, and keep the layer unless they
         are faster; without, the prediction decides. always: factor every layer with a rank below
         the full one, faster or not.
+    progress: called with what is done, and how many nodes of how many are over.
     """
     if not 0 < energy <= 1:
         raise Error(f"energy is {energy!r}: it takes a share up to 1")
@@ -100,7 +102,9 @@ def factorize(
     net = Network(model, input_shapes)
     report = LowRankReport(energy)
     nodes: List[Any] = []
-    for node in net.nodes:
+    for number, node in enumerate(net.nodes):
+        if progress is not None:
+            progress("factor and time layers" if measure else "factor", number, len(net.nodes))
         layer = _layer(net, node)
         if layer is None:
             nodes.append(node)

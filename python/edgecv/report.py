@@ -7,6 +7,9 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
+# What rounding and storing an output takes, in multiply-accumulates (docs/compression.md).
+_STORE = 16
+
 
 @dataclass
 class LayerReport:
@@ -22,7 +25,9 @@ class LayerReport:
     them takes there.
 
     Measured (:meth:`ConversionReport.measure`), else None: ``ms`` of a run, ``packed_bytes`` of the
-    weights in memory as the kernels read them, ``kernel``.
+    weights in memory as the kernels read them, ``kernel``; and ``predicted_ms``, what the layer
+    would take if all layers with multiply-accumulates of its dtype did their work at one rate. A
+    layer that takes more costs more than its work, on this machine.
     """
 
     name: str
@@ -39,8 +44,17 @@ class LayerReport:
     ms: Optional[float] = None
     packed_bytes: Optional[int] = None
     kernel: Optional[str] = None
+    predicted_ms: Optional[float] = None
     coding: str = ""
     stored_bits: Optional[float] = None
+
+    @property
+    def work(self) -> float:
+        """What the time of a dense layer is nearly proportional to."""
+        outputs = 1
+        for size in self.shape:
+            outputs *= size
+        return float(self.macs + _STORE * outputs)
 
 
 @dataclass
@@ -160,6 +174,15 @@ class ConversionReport:
             layer.ms = sum(step.milliseconds for step in mine)
             layer.packed_bytes = sum(step.packed_bytes for step in mine)
             layer.kernel = ", ".join(dict.fromkeys(step.kernel for step in mine)) or "view"
+        self._predict()
+
+    def _predict(self) -> None:
+        """Fills in ``predicted_ms``: each layer's share, by work, of what its dtype's take."""
+        for dtype in {layer.dtype for layer in self.layers}:
+            alike = [layer for layer in self.layers if layer.dtype == dtype and layer.macs]
+            taken, work = sum(x.ms or 0.0 for x in alike), sum(x.work for x in alike)
+            for layer in alike:
+                layer.predicted_ms = taken * layer.work / work
 
     def lane_groups(self) -> Dict[int, List[str]]:
         """Lane group -> the layers whose weights keep it, depthwise ones left out."""

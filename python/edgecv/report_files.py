@@ -10,8 +10,6 @@ from edgecv.errors import Error
 from edgecv.report import ConversionReport, LayerReport
 from edgecv.report_html import Chart, page
 
-# What rounding and storing an output takes, in multiply-accumulates (docs/compression.md).
-_STORE = 16
 # What is told of a file before and after: (key of totals(), in words, how it is written).
 FIGURES = (
     ("file_bytes", "int8 file, bytes", "{:,}"),
@@ -37,7 +35,7 @@ def save_conversion(path: str, report: ConversionReport) -> None:
     layers = report.layers
     names = [layer.name for layer in layers]
     header = ("node", "op", "dtype", "output", "MMAC", "constant bytes", "bytes in memory", "ms",
-              "weight SQNR dB", "kernel", "remark")  # fmt: skip
+              "ms by work", "weight SQNR dB", "kernel", "remark")  # fmt: skip
     rows = [
         (
             layer.name,
@@ -48,6 +46,7 @@ def save_conversion(path: str, report: ConversionReport) -> None:
             f"{layer.weight_bytes:,}",
             _number(layer.packed_bytes, "{:,}"),
             _number(layer.ms, "{:.4f}"),
+            _number(layer.predicted_ms, "{:.4f}"),
             _number(layer.sqnr_db, "{:.1f}"),
             layer.kernel or "",
             layer.note,
@@ -62,7 +61,7 @@ def save_conversion(path: str, report: ConversionReport) -> None:
     ]
     facts = [*report.summary(), *(("warning", text) for text in report.warnings)]
     title = f"Conversion of {report.source}"
-    _write(path, report.to_dict(), page(title, facts, header, rows, charts, (4, 5, 6, 7, 8)))
+    _write(path, report.to_dict(), page(title, facts, header, rows, charts, (4, 5, 6, 7, 8, 9)))
 
 
 def compare(before: ConversionReport, after: ConversionReport) -> List[Dict[str, Any]]:
@@ -79,18 +78,11 @@ def compare(before: ConversionReport, after: ConversionReport) -> List[Dict[str,
         same = old.get(layer.name)
         seen.add(layer.name)
         predicted = None
-        if origin is not None and origin.ms is not None and _work(origin):
-            predicted = origin.ms * _work(layer) / _work(origin)
+        if origin is not None and origin.ms is not None and origin.work:
+            predicted = origin.ms * layer.work / origin.work
         rows.append(_row(layer.name, same, layer, predicted))
     rows += [_row(name, layer, None, None) for name, layer in old.items() if name not in seen]
     return rows
-
-
-def _work(layer: LayerReport) -> float:
-    outputs = 1
-    for size in layer.shape:
-        outputs *= size
-    return float(layer.macs + _STORE * outputs)
 
 
 def _row(

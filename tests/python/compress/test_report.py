@@ -90,6 +90,13 @@ def test_conversion_as_json(model: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert layers[name]["macs"] == op.macs
         assert (layers[name]["ms"] > 0) == bool(op.steps)
     assert [bool(x["note"]) for x in report["layers"]].count(True) == 1
+    predicted = [x for x in report["layers"] if x["predicted_ms"] is not None]
+    assert {x["name"] for x in predicted} == {x["name"] for x in report["layers"] if x["macs"]}
+    assert len(predicted) == 3
+    rates = [x["predicted_ms"] / (x["macs"] + 16 * np.prod(x["shape"])) for x in predicted]
+    assert rates == pytest.approx([rates[0]] * 3)
+    total = sum(x["ms"] for x in predicted)
+    assert sum(x["predicted_ms"] for x in predicted) == pytest.approx(total)
 
 
 def test_conversion_as_html(model: Path) -> None:
@@ -98,6 +105,7 @@ def test_conversion_as_html(model: Path) -> None:
     found = Strict(saved.read_text(encoding="utf-8"))
     assert "<first>" in found.text
     assert "62% zeros" in found.text
+    assert "ms by work" in found.text
     assert found.tags.count("svg") == 3  # without int8 no signal to noise
     assert found.tags.count("rect") > 6
 

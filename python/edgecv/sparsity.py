@@ -78,7 +78,7 @@ def sparse_gain(outputs: int, inputs: int, blocks: float, single: bool = False) 
     # ns an output of eight pixels by AVX2: products, then requantizing and storing, and its share
     # of copying the inputs.
     dense = 0.058 * inputs + 0.64 + 0.1 * inputs / outputs
-    sparse = 0.083 * inputs * blocks + 1.4 + 0.56 * inputs / outputs
+    sparse = 0.083 * inputs * blocks + 1.2 + 0.28 * inputs / outputs
     return dense / sparse
 
 

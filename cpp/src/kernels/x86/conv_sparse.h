@@ -313,7 +313,7 @@ void store_panel(const int8_t* rows, int64_t channels, int64_t pixels, int8_t* o
                      min_of(kVecBytes, pixels - i), out + i * out_stride + c, out_stride);
 }
 
-constexpr double kDoubt = 1.15;
+constexpr double kDoubt = 1.25;
 
 // Fitted to measurements of pointwise layers of 24 to 1152 channels with 5 to 50 percent of their
 // blocks, within 10 percent for most, and above them by kDoubt: what is not clearly faster stays
@@ -334,9 +334,9 @@ double sparse_cost(const void* problem) {
   // Beyond L1, vectors of the image come from L2.
   const bool near =
       plan.quads * (plan.vectors + (plan.larger > 0 ? 1 : 0)) * kVecBytes <= (32 << 10);
-  const double block = blocks * (0.22 * tiles + (near ? 0.30 : 0.40) * vectors);
-  const double ends = p.out_c * (4.0 * tiles + 0.8 * vectors) + p.in_c * 0.56 * vectors;
-  return kDoubt * (block + ends) * (kDwords == 8 ? 1 : 0.85);
+  const double block = blocks * (0.22 * tiles + (near ? 0.30 : 0.32) * vectors);
+  const double ends = p.out_c * (4.0 * tiles + 0.65 * vectors) + p.in_c * 0.28 * vectors;
+  return kDoubt * (block + ends) * (kDwords == 8 ? 1 : 1.1);
 }
 
 int sparse_run(const void* problem, const Operands& operands, int64_t begin, int64_t end,

@@ -196,3 +196,37 @@ TEST(depthwise_sums_of_large_biases) {
   }
   rows.finish(false);
 }
+
+// Sums near a tie that one step more or less in what the f32 is too large by would move across it.
+TEST(depthwise_sums_of_biases_that_f32_rounds) {
+  struct Edge {
+    int32_t x, bias;
+    float multiplier;
+  };
+  const Edge edges[] = {
+      {253, 96 * (1 << 18) + (1 << 17) + 2 - 253, 0x1p-18f},  // 96.5 and a bit: 97
+      {255, -(64 * (1 << 17) + (1 << 16)) - 255, 0x1p-17f},   // -64.5: -64
+  };
+  edgecv_test::RowChecker rows(Family::kConvS8);
+  Draw draw(edgecv_test::state().seed);
+  for (const int32_t size : {3, 5}) {
+    for (const Edge& edge : edges) {
+      Case c = edgecv_test::make_conv_case(Family::kConvS8, shape_of(size, 1), draw,
+                                           WeightPattern::kNarrow, Pattern::kRandom);
+      auto& p = *static_cast<ConvProblem*>(c.problem_storage.get());
+      const auto taps = static_cast<size_t>(size * size);
+      std::vector<int8_t> weights(taps * kChannels);
+      for (size_t i = taps / 2; i < weights.size(); i += taps) weights[i] = 1;
+      p.weights = c.add_constant(weights);
+      p.bias = c.add_constant(std::vector<int32_t>(kChannels, edge.bias));
+      p.multiplier = c.add_constant(std::vector<float>(kChannels, edge.multiplier));
+      p.in_zero_point = p.in_lo = p.lo = -128;
+      p.in_hi = p.hi = 127;
+      p.out_zero_point = 0;
+      for (uint8_t& x : c.inputs[0]) x = static_cast<uint8_t>(edge.x - 128);
+      rows.check(c, draw);
+      CHECK(taken(c) <= 0);
+    }
+  }
+  rows.finish(false);
+}

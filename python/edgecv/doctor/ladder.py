@@ -53,9 +53,12 @@ class Limits:
     speed: bool = False
     labels: bool = False
 
-    def allows(self, milliseconds: float, ratio: float) -> bool:
-        """Whether a plan is fast enough."""
-        return ratio <= self.most_ratio and (self.most_ms is None or milliseconds <= self.most_ms)
+    def allows(self, milliseconds: float, ratio: float, now: float = 0.0) -> bool:
+        """Whether a plan is fast enough; one that takes no longer than what there is ``now`` does
+        not miss most_ms more.
+        """
+        is_short = self.most_ms is None or milliseconds <= max(self.most_ms, now)
+        return ratio <= self.most_ratio and is_short
 
     def reached_by(self, score: Score) -> bool:
         """Whether a plan is as good as asked for; never when nothing is asked."""
@@ -119,7 +122,8 @@ class Ladder:
             if self._limits.reached_by(self.score):
                 break
             step()
-        if self._limits.speed:
+        is_slow = not self._limits.allows(self.score.milliseconds or 0.0, 0.0)
+        if self._limits.speed or is_slow:
             self._tell("ladder: faster weights", len(steps), len(steps) + 1)
             self._faster()
         self._tell("ladder", len(steps), len(steps))
@@ -155,7 +159,8 @@ class Ladder:
             row.score = score = self._timed(plan, score)
             assert score.milliseconds is not None
             assert score.ratio is not None
-            if not self._limits.allows(score.milliseconds, score.ratio):
+            now = self.score.milliseconds or 0.0
+            if not self._limits.allows(score.milliseconds, score.ratio, now):
                 row.why = f"takes {score.milliseconds:.2f} ms, {score.ratio:.3f} of the default's"
         self._close(row, score)
         return row.kept

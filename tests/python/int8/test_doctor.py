@@ -297,6 +297,13 @@ def test_gains_are_spent_on_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert last.ratio < 0.96
     assert slow.off <= last.off <= 1.1 * first.off
     assert any(layer.lane_group == 8 for layer in report.plan.layers.values())
+    # A time that is missed is reason enough, and no reason to leave the error as it is.
+    report = doctor.examine(True, Limits(most_ms=0.5))
+    assert [row for row in report.rows if row.step == "faster weights"]
+    assert [row for row in report.rows[1:] if row.kept and row.step != "faster weights"]
+    assert not report.reached
+    report = doctor.examine(True, Limits(most_ms=2.0))
+    assert not [row for row in report.rows if row.step == "faster weights"]
 
 
 def test_layers_are_made_faster_in_the_order_of_what_they_gain_for_the_noise() -> None:

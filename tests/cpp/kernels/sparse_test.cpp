@@ -22,6 +22,7 @@ constexpr WeightPattern kPatterns[] = {
     WeightPattern::kRandom,      WeightPattern::kPlus127, WeightPattern::kMinus127,
     WeightPattern::kAlternating, WeightPattern::kSafe64,  WeightPattern::kSafe32,
     WeightPattern::kPlus32,      WeightPattern::kMinus32, WeightPattern::kMinus128,
+    WeightPattern::kOver2,       WeightPattern::kOver4,
 };
 
 // A convolution of which about `percent` of the blocks stay; now and then a channel keeps none, or
@@ -46,7 +47,7 @@ Case make_sparse_case(const ConvShape& shape, Draw& draw, int32_t percent, Weigh
 }
 
 Case draw_sparse_case(const ConvShape& shape, Draw& draw) {
-  const WeightPattern weights = kPatterns[draw.int32(0, 8)];
+  const WeightPattern weights = kPatterns[draw.int32(0, 10)];
   return make_sparse_case(shape, draw, draw.pick({0, 5, 25, 50, 90}), weights,
                           edgecv_test::draw_pattern(draw), draw.one_in(3));
 }
@@ -117,7 +118,8 @@ TEST(sparse_rows_hold_the_largest_sums) {
           s.in_w = pixels;
           s.in_c = 67;
           s.out_c = 19;
-          rows.check(make_sparse_case(s, draw, 40, weights, pattern, narrow), draw);
+          for (const int32_t percent : {40, 100})
+            rows.check(make_sparse_case(s, draw, percent, weights, pattern, narrow), draw);
         }
       }
     }

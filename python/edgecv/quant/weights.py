@@ -215,7 +215,9 @@ def choose(layer: Layer, options: QuantOptions, node: str) -> Choice:
     is_forced = node in options.group_of_node
 
     if node in options.step_of_node:
-        return _finish(layer, _coarse(layer, group, *options.step_of_node[node]))
+        coarse = _coarse(layer, group, *options.step_of_node[node])
+        if coarse is not None:
+            return _finish(layer, coarse)
 
     def make() -> Integers:
         return _rounded(layer, group, bits) if is_forced else _lane_safe(layer, group, bits)
@@ -260,9 +262,9 @@ def _rounded(layer: Layer, group: int, bits: int) -> Integers:
     return Integers(q, found.scale, group, sqnr_db(layer, q, found.scale))
 
 
-def _coarse(layer: Layer, group: int, step: float, price: float) -> Integers:
-    """Weights in steps of one size; where the lane group costs such steps too much, as all others:
-    layers that need fine steps are small.
+def _coarse(layer: Layer, group: int, step: float, price: float) -> Optional[Integers]:
+    """Weights in steps of one size; None where the lane group costs such steps too much: layers
+    that need fine steps are small, and may be rounded as all others.
     """
     found = _search(layer, group, 8, round_at(step, price))
     q = found.q.reshape(layer.weights.shape)
@@ -270,7 +272,7 @@ def _coarse(layer: Layer, group: int, step: float, price: float) -> Integers:
     nearest = np.clip(np.rint(layer.weights / per_channel), -127, 127).astype(np.int8)
     reached = sqnr_db(layer, q, found.scale)
     if reached < sqnr_db(layer, nearest, found.scale) - MOST_COARSE_LOSS_DB:
-        return _lane_safe(layer, group, 8)
+        return None
     return Integers(q, found.scale, group, reached)
 
 

@@ -28,9 +28,7 @@ import hashlib
 import io
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +36,7 @@ import numpy as np
 from PIL import Image
 
 from edgecv.errors import DownloadError
-from edgecv.zoo import packages
+from edgecv.zoo import debian, packages
 from edgecv.zoo.catalog import SCIKIT_IMAGE
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -211,25 +209,7 @@ def _keep(picture: Picture, data: bytes) -> None:
 
 def _fetch_debian(package: str) -> None:
     """Download a Debian package and keep the pictures of it that any set lists."""
-    for program in ("apt-get", "dpkg-deb"):
-        if shutil.which(program) is None:
-            raise DownloadError(f"the pictures in Debian's {package} need {program}")
-    with tempfile.TemporaryDirectory(prefix="edgecv-deb-") as folder:
-        done = subprocess.run(
-            ["apt-get", "download", "-q", package],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        debs = list(Path(folder).glob("*.deb"))
-        if done.returncode != 0 or len(debs) != 1:
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise DownloadError(
-                f"cannot download Debian package {package} (run apt-get update first?): {reason}"
-            )
-        root = Path(folder, "files").resolve()
-        subprocess.run(["dpkg-deb", "-x", str(debs[0]), str(root)], check=True)
+    with debian.unpacked(package, "the pictures") as root:
         for picture in {picture for name in SETS for picture in read_list(name)}:
             if picture.package == package:
                 path = Path(root, picture.member).resolve()  # some are links to others

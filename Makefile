@@ -8,6 +8,7 @@ SECONDS ?= 60
 OLDEST ?= python3.8
 MODELS ?= all
 PEERS ?= default
+TORCH ?= torch==2.13.0
 PEERS_ROOT ?= $(abspath .peers)
 export PEERS_ROOT MODELS
 
@@ -36,7 +37,7 @@ SOURCES := $(shell find cpp bindings cmake python CMakeLists.txt pyproject.toml 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-cpp test-python lint lint-python lint-types lint-stubs lint-cpp \
         lint-tree lint-symbols bench bench-kernels peers bench-peers bench-cold bench-digests fuzz sanitize tsan \
-        slow wheel wheels oldest arm format clean
+        recipes-quick slow wheel wheels oldest arm format clean
 
 help: ## print this table
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +119,11 @@ fuzz: build/asan/configured.stamp ## libFuzzer targets, SECONDS=60 each (clang)
 	@cmake --build build/asan --target fuzzers
 	@tools/run_fuzzers.sh build/asan $(SECONDS)
 
+recipes-quick: $(VENV)/recipes.stamp ## examples/recipes in two minutes: distil, prune, QAT (TORCH=.. says which PyTorch)
+	@$(BIN)/python -m pytest -m recipes tests/python/recipes
+	@rm -rf build/recipes/quick
+	@$(BIN)/python examples/recipes/distil_prune_quantize.py --quick --check --out build/recipes/quick
+
 slow: $(VENV)/dev.stamp ## what takes minutes: slow tests, faults on purpose, ten minutes of each fuzzer
 	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS)
@@ -170,6 +176,11 @@ $(VENV)/dev.stamp: $(VENV)/venv.stamp $(SOURCES)
 	@echo "installing edgecv[dev]"
 	@$(INSTALL) -C cmake.define.EDGECV_WERROR=ON '.[dev]'
 	@touch $(VENV)/convert.stamp $@
+
+$(VENV)/recipes.stamp: $(VENV)/dev.stamp
+	@echo "installing $(TORCH)"
+	@$(PIP) install $(TORCH)
+	@touch $@
 
 build/bench/configured.stamp: $(VENV)/venv.stamp CMakeLists.txt
 	@cmake -S . -B build/bench -DCMAKE_BUILD_TYPE=Release -DEDGECV_WERROR=ON -DEDGECV_BUILD_BENCH=ON >build/bench-configure.log || \

@@ -203,9 +203,12 @@ class ConversionReport:
                 f"{len(names)} layers {'plain' if group == 1 else f'of {group}'}"
                 for group, names in sorted(groups.items(), reverse=True)
             ]
-            depthwise = sum(layer.depthwise for layer in self.layers)
-            if depthwise:
-                counts.append(f"{depthwise} depthwise plain")
+            depthwise = [layer.lane_group for layer in self.layers if layer.depthwise]
+            bounded = sum(group is not None and group > 1 for group in depthwise)
+            if bounded:
+                counts.append(f"{bounded} depthwise over all taps")
+            if len(depthwise) > bounded:
+                counts.append(f"{len(depthwise) - bounded} depthwise plain")
             lines.append(("lane groups", ", ".join(counts) or "no layers"))
             lines += [
                 ("", f"{name}: {'plain' if group == 1 else f'group {group}'}")

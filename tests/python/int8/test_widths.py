@@ -19,6 +19,7 @@ from edgecv.convert import convert
 from edgecv.errors import CalibrationError, Error, UnsupportedModelError
 from edgecv.graph.ir import Graph
 from edgecv.quant.lanes import lane_bound, largest_lane_sum
+from edgecv.quant.taps import keeps_taps
 
 
 def net() -> onnx.ModelProto:
@@ -46,10 +47,12 @@ def test_every_layer_keeps_its_group(group: int, tmp_path: Path) -> None:
     groups = {layer.name: layer.lane_group for layer in report.layers}
     kept = []
     for name, w in weights_of(graph).items():
-        kept.append(groups[name])
-        if w.shape[-1] == 1:
-            assert groups[name] == 1
+        if w.shape[-1] == 1:  # bounds of its own
+            assert groups[name] == (8 if group == 8 else 1)
+            assert group < 8 or keeps_taps(w, 255)
+            kept.append(1)
         else:
+            kept.append(groups[name])
             assert largest_lane_sum(w, groups[name]) <= lane_bound(255)
     # Layers of few channels keep several counts of k, and may take a smaller group.
     assert sorted(kept)[3:] == [group] * 2
@@ -113,8 +116,11 @@ def test_7_bit_activations(weights: str, tmp_path: Path) -> None:
             w = graph.values[node.inputs[1]].data
             assert w is not None
             bound = lane_bound(255 if node.inputs[0] in inputs else 127)
-            assert largest_lane_sum(w, groups[node.name]) <= bound
-    assert list(groups.values()).count(8) == (3 if weights == "lane-safe" else 0)
+            if w.shape[-1] == 1:
+                assert keeps_taps(w, 32767 // bound)
+            else:
+                assert largest_lane_sum(w, groups[node.name]) <= bound
+    assert list(groups.values()).count(8) == (4 if weights == "lane-safe" else 0)
 
 
 def test_activations_of_float_nodes_keep_8_bits(tmp_path: Path) -> None:
@@ -159,7 +165,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main([*base, "--json", "--lane-group", "8", "--weight-bits", "6"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["wanted_group"] == 8
-    assert {layer["lane_group"] for layer in report["layers"]} == {None, 1, 8}
+    assert {layer["lane_group"] for layer in report["layers"]} == {None, 8}
     assert main([*base, "--weights", "plain", "--activation-bits", "7"]) == 0
     text = capsys.readouterr().out
     assert "plain, 8 bits" in text

@@ -118,6 +118,27 @@ MUTANTS: Tuple[Mutant, ...] = (
         "range * largest_word(largest) > 33800",
         "kernels/conv_test",
     ),
+    Mutant(  # the same for blocks of sparse weights, whose sums would saturate
+        "sparse bound",
+        "cpp/src/kernels/x86/sparse_pack.h",
+        "return range > 0 ? 32767 / range : 32767;",
+        "return range > 0 ? 34400 / range : 32767;",
+        "kernels/sparse_test",
+    ),
+    Mutant(  # a block of sparse weights that changes places meets the inputs of the other
+        "sparse place",
+        "cpp/src/kernels/x86/sparse_pack.h",
+        "  quads[j] = quad;",
+        "  quads[j] = quads[i];",
+        "kernels/sparse_test",
+    ),
+    Mutant(  # of two depthwise products in 16 bits
+        "pair bound",
+        "cpp/src/kernels/simd/dwconv_bytes_pack.h",
+        "range * positive[i] > 32767",
+        "range * positive[i] > 33800",
+        "kernels/depthwise_bounds_test",
+    ),
     Mutant(  # a stripe that does not begin at the image's top takes its first rows from elsewhere
         "stripe",
         "cpp/src/runtime/chain.cpp",

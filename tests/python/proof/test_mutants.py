@@ -31,7 +31,8 @@ def test_the_kinds() -> None:
     names = [mutant.name for mutant in TOOL.MUTANTS]
     assert names == [
         "sign", "tail", "zero point", "rounding", "stride", "pad", "clamp", "operand swap",
-        "off-by-one", "lane bound", "stripe", "ISA bit",
+        "off-by-one", "lane bound", "sparse bound", "sparse place", "pair bound",
+        "stripe", "ISA bit",
     ]  # fmt: skip
 
 

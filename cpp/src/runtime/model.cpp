@@ -50,14 +50,19 @@ Status Model::open(const ModelSource& source, const PlanOptions& options,
   PlanOptions own = options;
   own.source = &source_;
   EDGECV_TRY(make_plan(file_, own, limits, allocator_, &plan_, error));
-  drop_packed_constants();
-  return Status::kOk;
+  return drop_packed_constants(error);
 }
 
 // Frees coded constants that nothing but the packing of weights has read.
-void Model::drop_packed_constants() {
+Status Model::drop_packed_constants(Error* error) {
+  bool any = false;
+  for (size_t i = 0; i < file_.tensors.size(); ++i) any = any || file_.decoded[i] != nullptr;
+  if (!any) return Status::kOk;
   Array<uint8_t> needed(allocator_);
-  if (!needed.resize(file_.tensors.size())) return;
+  if (!needed.resize(file_.tensors.size())) {
+    return fail(error, Status::kOutOfMemory, "no memory to mark %zu tensors",
+                static_cast<size_t>(file_.tensors.size()));
+  }
   for (uint32_t op = 0; op < file_.ops.size(); ++op) {
     const uint32_t first = plan_.first_step[op], last = plan_.first_step[op + 1];
     bool packed = first != last;
@@ -77,6 +82,7 @@ void Model::drop_packed_constants() {
   for (uint32_t i = 0; i < file_.tensors.size(); ++i) {
     plan_.layout.places[i].constant = file_.constants[plan_.roots[i]];
   }
+  return Status::kOk;
 }
 
 void Model::release() {

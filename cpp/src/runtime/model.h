@@ -56,7 +56,7 @@ class Model {
   Status open(const ModelSource& source, const PlanOptions& options, const format::Limits& limits,
               Error* error);
 
-  void drop_packed_constants();
+  Status drop_packed_constants(Error* error);
 
   const Allocator allocator_;  // the arrays below point at it
   format::Source source_;

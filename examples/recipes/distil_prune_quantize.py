@@ -63,31 +63,40 @@ def parse(arguments: List[str]) -> argparse.Namespace:
     )
     parser.add_argument("--no-table", action="store_true", help="do the stages, measure nothing")
     args = parser.parse_args(arguments)
-    args.seeds = [int(seed) for seed in (args.seeds or ("0" if args.quick else "0,1,2")).split(",")]
+    try:
+        seeds = args.seeds or ("0" if args.quick else "0,1,2")
+        args.seeds = [int(seed) for seed in seeds.split(",")]
+    except ValueError:
+        parser.error(f"--seeds takes numbers, such as 0,1,2: not {seeds!r}")
     args.out = args.out or Path("build", "recipes", "quick" if args.quick else "full")
     return args
 
 
 def run_seeds(args: argparse.Namespace) -> int:
-    """The stages of every seed, some seeds at a time, each a process of its own."""
+    """The stages of every seed, some seeds at a time, each a process of its own.
+
+    Returns the first exit code that is not 0; no seed is begun after it.
+    """
     waiting, failed = list(args.seeds), 0
     running: List[subprocess.Popen[bytes]] = []
-    while waiting or running:
-        while waiting and len(running) < max(1, args.jobs):
+    while running or (waiting and not failed):
+        while waiting and not failed and len(running) < max(1, args.jobs):
             command = [sys.executable, __file__, "--out", str(args.out), "--no-table"]
             command += ["--seeds", str(waiting.pop(0))] + ["--quick"] * args.quick
             running.append(subprocess.Popen(command))
-        failed = failed or _wait_any(running)
-        running = [process for process in running if process.poll() is None]
+        process = _ended(running)
+        running.remove(process)
+        failed = failed or process.returncode
     return failed
 
 
-def _wait_any(running: List[subprocess.Popen[bytes]]) -> int:
-    """Waits until one process ends; its exit code."""
+def _ended(running: List[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Waits until a process ends: that process."""
     while True:
         for process in running:
             try:
-                return process.wait(timeout=0.2)
+                process.wait(timeout=0.2)
+                return process
             except subprocess.TimeoutExpired:
                 pass
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -173,3 +175,41 @@ def test_a_missing_torch_is_one_clear_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "No module named 'torch': pip install 'edgecv[recipes]'\n"
+
+
+class Ended:
+    """A process that has ended by the time anybody asks."""
+
+    def __init__(self, code: int) -> None:
+        self.returncode = code
+
+    def wait(self, timeout: float) -> int:
+        return self.returncode
+
+    def poll(self) -> int:
+        return self.returncode
+
+
+def test_a_seed_that_fails_beside_a_good_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_seeds = runpy.run_path(str(SCRIPT))["run_seeds"]
+    codes, begun = {0: 0, 1: 3, 2: 0, 3: 0}, []
+
+    def begin(command: list[str]) -> Ended:
+        begun.append(int(command[command.index("--seeds") + 1]))
+        return Ended(codes[begun[-1]])
+
+    monkeypatch.setattr(subprocess, "Popen", begin)
+    args = argparse.Namespace(seeds=[0, 1, 2, 3], jobs=2, out=Path("out"), quick=False)
+    assert run_seeds(args) == 3
+    assert begun == [0, 1, 2]
+    begun.clear()
+    args.seeds = [0, 2, 3]
+    assert run_seeds(args) == 0
+    assert begun == [0, 2, 3]
+
+
+def test_seeds_that_are_no_numbers_are_one_clear_line() -> None:
+    done = run_script("--seeds", "0,one")
+    assert done.returncode == 2
+    assert "--seeds takes numbers, such as 0,1,2: not '0,one'" in done.stderr
+    assert "Traceback" not in done.stderr

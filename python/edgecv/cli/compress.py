@@ -115,15 +115,15 @@ def write_model(path: str, proto: Any) -> None:
         raise Error(f"{path}: cannot write here ({cause.strerror})") from cause
 
 
-def share_of(text: str, option: str) -> float:
-    """ "-30%", "30%" or "0.3" as 0.3."""
+def share_of(text: str, option: str, example: str = "-30%") -> float:
+    """ "-30%", "30%" or "0.3" as 0.3; an error shows the example."""
     number = text[:-1] if text.endswith("%") else text
     try:
         value = abs(float(number)) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = 0.0
     if not 0 < value < 1:
-        raise Error(f"{option} {text!r}: write it as -30%")
+        raise Error(f"{option} {text!r}: write it as {example}")
     return value
 
 

@@ -29,9 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--amount",
-        default="75%",
-        metavar="75%%",
-        help="share of each layer's weights that becomes zero (default: 75%%; 2:4: half)",
+        metavar="75%",
+        help="share of each layer's weights that becomes zero (default: 75%%); 2:4 takes half",
     )
     parser.add_argument(
         "--make-up",
@@ -47,7 +46,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.make_up and not args.calibrate:
         raise Error("--make-up needs --calibrate")
-    amount = compress.share_of(args.amount, "--amount")
+    default = "50%" if args.pattern == "2:4" else "75%"
+    amount = compress.share_of(default if args.amount is None else args.amount, "--amount", "75%")
+    if args.pattern == "2:4" and amount != 0.5:
+        raise Error(f"--amount {args.amount!r}: --pattern 2:4 takes half of the weights")
     seen = None
     if args.calibrate:
         with console.Progress() as progress:

@@ -17,6 +17,7 @@ from edgecv.compress.compensate import observe
 from edgecv.compress.look import look
 from edgecv.compress.sparsify import least_squares, sparsify
 from edgecv.errors import Error
+from edgecv.quant.rate import round_at
 from edgecv.quant.rounding import Limits, round_rows
 from edgecv.sparsity import share_of_blocks, sparse_gain, sparsity_of
 
@@ -131,6 +132,20 @@ def test_rounding_keeps_zeros() -> None:
     assert (round_rows(few, h, covariance, np.full(16, 1e-6), limits, 1).q[w == 0] != 0).any()
 
 
+def test_coarse_rounding_keeps_zeros() -> None:
+    rng = np.random.default_rng(4)
+    covariance = (np.ones((256, 256)) + 0.01 * np.eye(256)).astype(np.float32)
+    w = rng.normal(size=(16, 256)).astype(np.float32)
+    w[rng.random(w.shape) < 0.6] = 0
+    h = np.diagonal(covariance).copy()
+    rounded = round_at(0.7, 0.0)
+    few = w.copy()
+    few[w == 0] = 1e-6
+    floor, limits = np.full(16, 1e-6), Limits(127, 0, [])
+    assert (rounded(w, h, covariance, floor, limits, 1).q[w == 0] == 0).all()
+    assert (rounded(few, h, covariance, floor, limits, 1).q[w == 0] != 0).any()
+
+
 def test_conversion_tells_and_keeps_blocks(tmp_path: Path, data: list[Any]) -> None:
     n = Net(7, channels=32, size=8)
     model = n.finish(n.node("Relu", [n.conv(n.conv("x", 256), 128)], 128))
@@ -172,8 +187,22 @@ def test_command(net: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     advice = [layer.advice for layer in look(str(out)) if layer.pattern == "1x4 blocks"]
     assert len(advice) == 4
     assert any("sparse kernel on x86, about " in text for text in advice)
-    for options in (["--make-up"], ["--amount", "140%"], ["--amount", "x"]):
-        assert main(["compress", "sparsify", str(path), "-o", str(out), *options]) != 0
+    for options, said in (
+        (["--make-up"], "needs --calibrate"),
+        (["--amount", "140%"], "write it as 75%"),
+        (["--amount", ""], "write it as 75%"),
+        (["--pattern", "2:4", "--amount", "60%"], "'60%': --pattern 2:4 takes half"),
+    ):
+        assert main(["compress", "sparsify", str(path), "-o", str(out), *options]) == 2
+        assert said in capsys.readouterr().err
+    for options in (["--pattern", "2:4"], ["--pattern", "2:4", "--amount", "50%"]):
+        assert main(["compress", "sparsify", str(path), "-o", str(out), "--json", *options]) == 0
+        assert json.loads(capsys.readouterr().out)["amount"] == 0.5
+    with pytest.raises(SystemExit):
+        main(["compress", "sparsify", "--help"])
+    shown = capsys.readouterr().out
+    assert "--amount 75% " in shown
+    assert "%%" not in shown
 
 
 def test_refusals(net: Any) -> None:

@@ -60,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cut-weights",
         action="store_true",
         help="of a model that is quantized already, turn weights of -128 into -127 where they "
-        "would be multiplied in two parts: faster, and the report says by how much outputs can move",
+        "would be multiplied in two parts: faster, and the report says by how much outputs can "
+        "move",
     )
     parser.add_argument(
         "--labels", metavar="FILE", help="class names, one a line, stored in the file"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecv.quant.refine import Refiner
-from edgecv.quant.rounding import Limits, Rounded, project_rows
+from edgecv.quant.rounding import Limits, Rounded, are_meant, project_rows
 
 Floats = NDArray[np.float32]
 QMAX = 127
@@ -36,8 +36,11 @@ class RateRefiner(Refiner):
         covariance: Floats,
         limits: Limits,
         price: float,
+        fixed: Optional[NDArray[np.bool_]] = None,
     ) -> None:
-        super().__init__(v, q, covariance, limits.qmax, limits.bound, limits.maps)
+        super().__init__(
+            v, q, covariance, limits.qmax, limits.bound, limits.maps, fixed=fixed
+        )  # fmt: skip
         mean = np.abs(q).mean(axis=1) + np.float32(0.02)
         self._pull = (price / 2 * np.log2(1 + 1 / mean)).astype(np.float32)
 
@@ -67,6 +70,8 @@ def round_at(
         rows_a_channel: int,
     ) -> Rounded:
         channels = len(w) // rows_a_channel
+        zero = w == 0
+        meant = are_meant(zero)
         top = np.abs(w).reshape(channels, -1).max(axis=1).astype(np.float64)
         least = np.maximum(floor, top / limits.qmax)
         scale = np.maximum(least, step).astype(np.float32)
@@ -80,7 +85,8 @@ def round_at(
             known = np.diag(h) if covariance is None else covariance
             known = _TRUST * known + np.eye(len(h), dtype=np.float32) * ((1 - _TRUST) * mean)
             known = known.astype(np.float32)
-            q = RateRefiner(v, q, known, limits, price * mean).run(_SWEEPS)
+            fixed = zero[rows] if meant else None
+            q = RateRefiner(v, q, known, limits, price * mean, fixed).run(_SWEEPS)
             parts.append(q.astype(np.int8))
         return Rounded(np.concatenate(parts), scale)
 

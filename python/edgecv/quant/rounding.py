@@ -192,6 +192,11 @@ def search_scales(
     return result.astype(np.float32)
 
 
+def are_meant(zero: NDArray[np.bool_]) -> bool:
+    """Whether zeros of a layer are so many that they stay zeros."""
+    return float(np.mean(zero)) >= _MEANT_ZEROS
+
+
 def round_rows(
     w: Floats,
     h: Floats,
@@ -206,7 +211,7 @@ def round_rows(
     multiplied with, or None. Zeros of a layer that has many stay zeros.
     """
     zero = w == 0
-    meant = float(np.mean(zero)) >= _MEANT_ZEROS
+    meant = are_meant(zero)
     scale = search_scales(w, h, floor, limits, rows_a_channel)
     project = _Projection(limits, h)
     parts: List[NDArray[np.int8]] = []

@@ -62,8 +62,9 @@ def rated_layers(view: View, taken: Set[str]) -> List[RatedLayer]:
             continue
         channels = weights.shape[-1]
         energy = moments.energy(0, weights.reshape(-1, channels))
-        if energy > 0:
-            layers.append(RatedLayer(node.name, weights, energy, float(moments.variance().mean())))
+        variance = float(moments.variance().mean())
+        if energy > 0 and variance > 0:
+            layers.append(RatedLayer(node.name, weights, energy, variance))
     return layers
 
 
@@ -160,20 +161,21 @@ def fit(
             raise Error(f"no layer can be stored in fewer bits: the file has {size:,} bytes")
     measure_harm(layers, view, made, progress)
     best: Tuple[int, Optional[Quantized]] = (0, None)
-    size = 0
+    smallest = 1 << 62
     for _ in range(_TURNS):
         budget = max(budget, 1.0)
         noise = noise_for(layers, budget)
         steps = {layer.name: (layer.step_for(noise), _PRICE * BIT_WORTH) for layer in layers}
         found = made.quantize(plan, steps)
         size = size_of(found.graph)
+        smallest = min(smallest, size)
         if best[0] < size <= target:
             best = (size, found)
         if _NEAR * target <= size <= target:
             break
         budget += 0.997 * target - size
     if best[1] is None:
-        raise Error(f"cannot make a file of {target:,} bytes: it would have {size:,} at least")
+        raise Error(f"cannot make a file of {target:,} bytes: it would have {smallest:,} at least")
     return best[1]
 
 

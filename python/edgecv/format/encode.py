@@ -20,6 +20,7 @@ _LEAST_BYTES = 128  # what is smaller stays raw
 _MOST_COUNTED_ROWS = 1 << 15
 _ROWS, _COLUMNS = 0, 1
 Array = NDArray[Any]
+_Shared = Tuple[Array, Optional[Array], Optional[Array], int]
 
 
 @dataclass
@@ -36,7 +37,9 @@ class _Classes:
 
 @dataclass
 class _Form:
-    """Symbols [n] that stand for the elements; ``row``: whose each one is, by row and column."""
+    """Symbols [n] that stand for the elements; ``rows`` and ``columns``: whose each one is;
+    ``height``: how many rows there are, those without symbols too.
+    """
 
     mapping: int
     width: int
@@ -46,6 +49,7 @@ class _Form:
     rows: Array
     columns: Optional[Array]
     ones: Optional[Array]
+    height: int
 
     def parts_before(self) -> bytes:
         """Codebook and bitmap."""
@@ -105,30 +109,28 @@ def _forms(values: Array) -> List[_Form]:
         ones = ~zeros if sparse else None
         part, rows_of = (flat, row) if ones is None else (flat[ones], row[ones])
         columns_of = column if ones is None else None
-        shared = (rows_of, columns_of, ones)
+        shared = (rows_of, columns_of, ones, rows)
         if values.dtype.itemsize == 1:
             forms.append(_integers(part, shared))
-        forms += _codebooks(part, rows, shared)
+        forms += _codebooks(part, shared)
     return forms
 
 
-def _integers(part: Array, shared: Tuple[Array, Optional[Array], Optional[Array]]) -> _Form:
+def _integers(part: Array, shared: _Shared) -> _Form:
     low, high = (int(part.min()), int(part.max())) if part.size else (0, 0)
     width = max((-low - 1).bit_length() if low < 0 else 0, max(high, 0).bit_length()) + 1
     symbols = (part.astype(np.int16) + (1 << (width - 1))).astype(np.uint8)
     return _Form(0, width, b"", 0, symbols, *shared)
 
 
-def _codebooks(
-    part: Array, rows: int, shared: Tuple[Array, Optional[Array], Optional[Array]]
-) -> List[_Form]:
+def _codebooks(part: Array, shared: _Shared) -> List[_Form]:
     """One for the tensor where it has at most 256 different elements; and one for each row where
     that is smaller.
     """
     if part.size == 0:
         return []
     bits = part.view(np.uint8 if part.dtype.itemsize == 1 else np.uint32)
-    row = shared[0]
+    row, rows = shared[0], shared[3]
     if len(np.unique(bits[: max(1, part.size // rows)])) > 256:
         return []
     number = row.astype(np.int64) << 32 | bits.astype(np.int64)
@@ -211,7 +213,7 @@ def _best_classes(form: _Form) -> _Classes:
     for axis, groups in ((_ROWS, form.rows), (_COLUMNS, form.columns)):
         if groups is None or not groups.size:
             continue
-        count = int(groups.max()) + 1
+        count = form.height if axis == _ROWS else int(groups.max()) + 1
         if count < 2 or count * 16 > len(form.symbols):
             continue
         counts = np.bincount(groups * 256 + form.symbols, minlength=count * 256)

@@ -92,6 +92,22 @@ def test_every_form_gives_the_same_elements(values: Array, monkeypatch: Any) -> 
             assert model.verify().passed
 
 
+@pytest.mark.parametrize("empty", [1, 2, 90])
+def test_rows_of_zeros_at_the_end_have_a_class_too(empty: int, monkeypatch: Any) -> None:
+    """Their bitmap is empty, and the class of each row is still stored."""
+    values = laplace(256, 128, zeros=0.7)
+    values[1::2] = np.clip(values[1::2], -1, 1)
+    values[-empty:] = 0
+    (form,) = [f for f in encode._forms(values) if f.ones is not None and f.mapping == 0]
+    classes = encode._best_classes(form)
+    assert len(classes.tables) > 1
+    stored = encode._rans(form, classes)
+    monkeypatch.setattr(writer, "encode", lambda a: stored if a.shape == values.shape else None)
+    data = finish(one_layer(values), 1, {}, "smallest")
+    assert weights_of(data).data.tobytes() == values.tobytes()
+    assert tuple(_core.judge(data)) == ("ok", "")
+
+
 def test_each_layer_of_the_golden_file_is_coded_in_its_own_way() -> None:
     codings = {t.name: t.coding for t in read(coded()).tensors if t.coding and t.name[:2] != "c."}
     assert codings == {

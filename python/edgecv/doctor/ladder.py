@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 from edgecv.calibrated import needs_statistics
 from edgecv.doctor.answers import answer_nodes, answer_values
 from edgecv.doctor.diagnosis import Diagnosis, Tell
-from edgecv.doctor.scores import Score, change, harms, pays
+from edgecv.doctor.scores import TINY, Score, change, harms, pays
 from edgecv.doctor.speed import by_worth, layer_times
 from edgecv.doctor.trial import Trials
 from edgecv.errors import UnsupportedModelError
@@ -190,8 +190,9 @@ class Ladder:
         score, first = self._scored(row, None), self._first
         if score is None:
             return False
-        if score.off > _PRICE * first.off:
-            row.why = f"raises the error to {score.off / first.off:.2f} times that of the start"
+        if not score.off <= _PRICE * first.off:
+            times = score.off / max(first.off, TINY)
+            row.why = f"raises the error to {times:.2f} times that of the start"
         elif (score.agree or 0) < (first.agree or 0) - max(1, score.pictures // _FEWER):
             row.why = "loses labels"
         else:

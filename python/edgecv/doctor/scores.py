@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Answers = Dict[str, NDArray[Any]]
 _PEAKS, _PEAK_SHARE = 16, 0.001  # entries of an output that count as its largest: at least, share
-_TINY = 1e-9  # errors below count as this much when they are compared
+TINY = 1e-9  # errors below count as this much when they are compared
 _DOUBTS = 1.5  # standard errors that a gain has to be above
 
 
@@ -67,7 +67,7 @@ def score_of(folds: Sequence[Sequence[Sequence[Measured]]]) -> Score:
     """The score of pictures by fold, photograph and view."""
     flat = [one for photos in folds for views in photos for one in views]
     logs = tuple(
-        sum(math.log(max((one.error + one.peaks) / 2.0, _TINY)) for one in views) / len(views)
+        sum(math.log(max((one.error + one.peaks) / 2.0, TINY)) for one in views) / len(views)
         for photos in folds
         for views in photos
     )
@@ -90,22 +90,22 @@ def change(old: Score, new: Score) -> Tuple[float, float]:
 
 def pays(old: Score, new: Score, gain: float) -> str:
     """Why a new score is not worth a change, or nothing: its error has to be below ``gain`` times
-    the old one's, and surely below it.
+    the old one's, and surely below it. Errors that are NaN never pay.
     """
     mean, doubt = change(old, new)
-    if mean > math.log(gain):
+    if not mean <= math.log(gain):
         return "does not lower the error"
-    if mean + _DOUBTS * doubt > 0.0:
+    if not mean + _DOUBTS * doubt <= 0.0:
         return f"lowers the error by {-100 * mean:.1f}%, within the noise of the pictures"
     return ""
 
 
 def harms(old: Score, new: Score) -> str:
     """Why a new score is too bad for a change that is safer, or nothing: its error is surely above
-    the old one's.
+    the old one's, or NaN.
     """
     mean, doubt = change(old, new)
-    return "raises the error" if mean - _DOUBTS * doubt > 0.0 else ""
+    return "" if mean - _DOUBTS * doubt <= 0.0 else "raises the error"
 
 
 def error_of(got: Answers, want: Answers) -> float:

@@ -85,6 +85,9 @@ def test_gains_have_to_be_above_the_noise_of_pictures() -> None:
     assert harms(before, score([-0.1, 0.11] * 5)) == ""  # not surely
     assert harms(before, score([-0.01] * 10)) == ""
     assert harms(before, score([0.01] * 10)) == "raises the error"
+    lost = score([float("nan")] * 10)
+    assert pays(before, lost, 0.995)
+    assert harms(before, lost)
     # A score of the first fold alone is compared with the rival's first fold.
     half = score([0.1] * 5)
     assert "does not lower" in pays(score([0.0] * 5 + [9.0] * 5), half, 0.995)

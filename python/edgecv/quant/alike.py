@@ -17,12 +17,13 @@ def kinds_of(samples: Sequence[Mapping[str, NDArray[Any]]]) -> List[List[int]]:
     """
     small = np.stack([_small(sample) for sample in samples])
     kinds: List[List[int]] = []
+    heads = np.empty_like(small)  # the first of each kind
     for index, one in enumerate(small):
-        for kind in kinds:
-            if float(small[kind[0]] @ one) > _ALIKE:
-                kind.append(index)
-                break
+        alike = np.flatnonzero(heads[: len(kinds)] @ one > _ALIKE)
+        if alike.size:
+            kinds[int(alike[0])].append(index)
         else:
+            heads[len(kinds)] = one
             kinds.append([index])
     return sorted(kinds, key=len)
 

@@ -59,10 +59,13 @@ def correct_biases(
 
 def _some(data: CalibrationSet) -> List[Sample]:
     """Samples of different photographs: several sizes of one would have their own errors counted as
-    what all have in common.
+    what all have in common. Where all are alike, as of a camera that never moves, all of them: one
+    would be believed without doubt.
     """
     every = list(data)
     first = [every[i] for i in sorted(kind[0] for kind in kinds_of(every))]
+    if len(first) == 1:
+        first = every
     count = min(len(first), _SAMPLES)
     return [first[i * len(first) // count] for i in range(count)]
 

@@ -177,10 +177,14 @@ def convert(
     for layer in report.layers:
         if layer.name in zeros:
             found = zeros[layer.name]
-            layer.note = f"{found}: kept dense, file 0%, time 0"
-            if layer.name in sparse and found.gain is not None:
-                gain = max(found.gain, 1.0)
-                layer.note = f"{found}: sparse kernel, about {gain:.1f} times as fast"
+            in_file = "file 0%"
+            if layer.stored_bits is not None:
+                in_file = f"{layer.stored_bits:.1f} bits a weight in the file"
+            layer.note = f"{found}: kept dense, {in_file}, time 0"
+            if layer.name in sparse:
+                layer.note = f"{found}: sparse kernel"
+                if found.gain is not None:
+                    layer.note += f", about {max(found.gain, 1.0):.1f} times as fast"
     return replace(report, plan=meta.get("plan"))
 
 

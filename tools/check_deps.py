@@ -55,6 +55,7 @@ PYTHON_LEVELS: list[tuple[str, int]] = [
     ("edgecv.quant.calibration", 5),
     ("edgecv.quant.data", 5),
     ("edgecv.quant.layer_inputs", 5),
+    ("edgecv.quant.target", 5),
     ("edgecv.format", 5),
     ("edgecv.graph.passes", 4),
     ("edgecv.quant", 3),

@@ -106,6 +106,11 @@ def sparsify(
             report.layers.append(_layer(net, node, axis, report, seen or {}, keep, uses))
     if not report.layers:
         raise Error("the model has no layer with constant float weights")
+    if make_up and all(layer.error is None for layer in report.layers):
+        raise Error(
+            "make_up: no layer that got zeros is one whose inputs were observed: those are "
+            "pointwise and fully connected layers, known by the names of their nodes"
+        )
     return net.finish(), report
 
 

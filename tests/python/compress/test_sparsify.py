@@ -116,6 +116,16 @@ def test_making_up_loses_less(net: Any, data: list[Any]) -> None:
     assert all((e.error is None) == bool(e.why) for e in report.layers)
 
 
+def test_making_up_for_nothing_is_refused(net: Any, data: list[Any]) -> None:
+    """Layers are known by name: without names what was seen would be left unused."""
+    unnamed = onnx.ModelProto()
+    unnamed.CopyFrom(net)
+    for node in unnamed.graph.node:
+        node.name = ""
+    with pytest.raises(Error, match="inputs were observed"):
+        sparsify(unnamed, seen=observe(unnamed, data), make_up=True)
+
+
 def test_rounding_keeps_zeros() -> None:
     """Single steps that lower the error would lift zeros; those of few zeros may."""
     rng = np.random.default_rng(3)

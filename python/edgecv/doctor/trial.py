@@ -47,7 +47,7 @@ class Fold:
     wanted: List[List[Answers]]
 
     def mixed(self, most: int) -> List[Tuple[int, int]]:
-        """Places of pictures, in order: of many photographs one view each, all views alike often."""
+        """Places of pictures, in order: of many photographs one view each, views alike often."""
         count = len(self.photos)
         found = [
             (i, (i + turn) % len(self.photos[i])) for turn in range(most) for i in range(count)

@@ -15,8 +15,11 @@ edgecv_optimize(-Os format/*.cpp capi/*.cpp ops/*.cpp runtime/*.cpp kernels/*.cp
 # Loops over bytes and hand-written vectors, to which -O3 adds versions that are not taken. Without vectors of their own
 # the convolution and the product of floats live from what -O3 makes of their loops.
 edgecv_optimize(-O2 format/crc32.cpp format/sha256.cpp runtime/session_run.cpp runtime/thread_pool.cpp vision/preprocess.cpp
-  kernels/reference/*.cpp kernels/neon/*.cpp kernels/neon_dotprod/*.cpp kernels/neon_i8mm/*.cpp)
-edgecv_optimize(-O3 kernels/reference/conv.cpp kernels/reference/matmul.cpp)
+  kernels/reference/*.cpp kernels/neon/*.cpp kernels/neon_dotprod/*.cpp kernels/neon_i8mm/*.cpp
+  kernels/sse41/*.cpp kernels/avx2/*.cpp)
+# Dense products on AVX2 lose a percent without it.
+edgecv_optimize(-O3 kernels/avx2/conv.cpp kernels/avx2/conv_winograd.cpp kernels/avx2/matmul.cpp
+  kernels/reference/conv.cpp kernels/reference/matmul.cpp)
 
 # Nothing unwinds through the core, which throws nothing. On x86-64, where disks are larger, profilers may.
 edgecv_target_architecture(architecture)

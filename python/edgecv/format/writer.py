@@ -409,7 +409,11 @@ def write(
     )
     if stored is not None:
         stored.update(w.stored)
-    read(data)  # what a device would refuse is refused here, with the op's name
+    tensors = read(data).tensors  # what a device would refuse is refused here, with the op's name
+    for (*_, raw), index in w.shared.items():
+        found = tensors[index].data
+        if found is None or found.tobytes() != raw:
+            raise _refuse(f"constant {tensors[index].name!r} would be read with other values")
     return data
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import edgecv
 from edgecv import _core
+from edgecv.errors import FormatError
 from edgecv.format import encode, writer
 from edgecv.format.reader import judge, read
 
@@ -106,6 +107,14 @@ def test_rows_of_zeros_at_the_end_have_a_class_too(empty: int, monkeypatch: Any)
     data = finish(one_layer(values), 1, {}, "smallest")
     assert weights_of(data).data.tobytes() == values.tobytes()
     assert tuple(_core.judge(data)) == ("ok", "")
+
+
+def test_a_coding_of_other_values_is_not_written(monkeypatch: Any) -> None:
+    values = laplace(16, 64)
+    other = encode.encode(values[::-1])
+    monkeypatch.setattr(writer, "encode", lambda a: other if a.shape == values.shape else None)
+    with pytest.raises(FormatError, match="'w' would be read with other values"):
+        finish(one_layer(values), 1, {}, "smallest")
 
 
 def test_each_layer_of_the_golden_file_is_coded_in_its_own_way() -> None:

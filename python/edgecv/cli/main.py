@@ -18,8 +18,8 @@ from edgecv.errors import Error
 # One line a command: (name, what it does). The module edgecv.cli.<name> has add_arguments(parser)
 # and run(args) -> int.
 COMMANDS = (
-    ("convert", "turn an ONNX model into an .ecv file, int8 when calibrated"),
-    ("compress", "make a float ONNX model smaller: prune, factor or share its weights"),
+    ("convert", "turn an ONNX or TFLite model into an .ecv file, int8 when calibrated"),
+    ("compress", "make a float ONNX model smaller: prune, factor, share or zero its weights"),
     ("doctor", "find what int8 costs a model, why, and a plan that costs less"),
     ("export-qdq", "write an int8 model as ONNX QDQ for other runtimes"),
     ("run", "run a model on a picture and print the labels"),

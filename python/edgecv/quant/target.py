@@ -173,7 +173,8 @@ def fit(
             best = (size, found)
         if _NEAR * target <= size <= target:
             break
-        budget += 0.997 * target - size
+        # From what the steps were taken to give: steps of 127 a range get no finer for more.
+        budget = min(budget, entropy_bytes(layers, noise)) + 0.997 * target - size
     if best[1] is None:
         raise Error(f"cannot make a file of {target:,} bytes: it would have {smallest:,} at least")
     return best[1]

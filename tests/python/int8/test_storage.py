@@ -16,17 +16,18 @@ from edgecv.cli.main import main
 from edgecv.compress import share
 from edgecv.errors import Error
 from edgecv.format.reader import read
+from edgecv.format.records import S8
 
 SIDE = 12
 
 
-def net() -> onnx.ModelProto:
+def net(wide: int = 96) -> onnx.ModelProto:
     b = Builder(seed=8)
     x = b.op("Relu", b.op("Conv", b.input(1, 3, SIDE, SIDE), b.weights(48, 3, 3, 3), b.weights(48)))
-    x = b.op("Relu", b.op("Conv", x, b.weights(96, 48, 1, 1), b.weights(96)))
-    x = b.op("Relu", b.op("Conv", x, b.weights(96, 96, 1, 1), b.weights(96)))
+    x = b.op("Relu", b.op("Conv", x, b.weights(wide, 48, 1, 1), b.weights(wide)))
+    x = b.op("Relu", b.op("Conv", x, b.weights(wide, wide, 1, 1), b.weights(wide)))
     flat = b.op("Flatten", b.op("GlobalAveragePool", x))
-    return b.model(b.op("Gemm", flat, b.weights(100, 96), b.weights(100), transB=1))
+    return b.model(b.op("Gemm", flat, b.weights(100, wide), b.weights(100), transB=1))
 
 
 def pictures(count: int = 16) -> np.ndarray[Any, Any]:
@@ -63,6 +64,27 @@ def test_a_float_file_of_shared_weights_gets_smaller(tmp_path: Path) -> None:
     assert np.array_equal(answers(raw), answers(small))
 
 
+def test_int8_keeps_shared_weights(tmp_path: Path) -> None:
+    shared, _ = share(net(320), bits=4)
+    whole, apart, small = (tmp_path / f"{name}.ecv" for name in ("whole", "apart", "small"))
+    edgecv.convert(net(320), apart, list(pictures()), storage="smallest")
+    edgecv.convert(shared, whole)
+    report = edgecv.convert(shared, small, list(pictures()), storage="smallest")
+    assert {layer.lane_group for layer in report.layers if layer.weight_bytes} == {4}
+    assert all(layer.stored_bits < 5 for layer in report.layers if layer.weight_bytes > 20_000)
+    large = [
+        t.data
+        for t in read(small.read_bytes()).tensors
+        if t.constant and t.dtype == S8 and t.data is not None and t.data[0].size >= 48
+    ]
+    assert len(large) == 3
+    for data in large:
+        assert max(len(np.unique(channel)) for channel in data) <= 16
+    assert small.stat().st_size < 0.72 * apart.stat().st_size
+    want, got = answers(whole), answers(small)
+    assert np.linalg.norm(got - want) < 0.04 * np.linalg.norm(want)
+
+
 @pytest.mark.parametrize("target", [26_000, 22_000])
 def test_a_file_of_a_size_in_bytes(target: int, tmp_path: Path) -> None:
     raw, small, float_file = (tmp_path / f"{name}.ecv" for name in ("raw", "small", "float"))
@@ -74,6 +96,13 @@ def test_a_file_of_a_size_in_bytes(target: int, tmp_path: Path) -> None:
     error = np.linalg.norm(got - want) / np.linalg.norm(want)
     assert error < 0.25
     assert error > np.linalg.norm(default - want) / np.linalg.norm(want)
+
+
+def test_a_size_just_below_that_of_fine_steps(tmp_path: Path) -> None:
+    out = tmp_path / "m.ecv"
+    fine = edgecv.convert(net(), out, list(pictures(8)), storage="smallest").file_bytes
+    report = edgecv.convert(net(), out, list(pictures(8)), target_bytes=fine - 1)
+    assert 0.97 * fine < report.file_bytes < fine
 
 
 def test_a_size_that_cannot_be(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Let the weights of a layer share 16 or 256 values, chosen by k-means.
 
 Weights are replaced by the nearest value of a codebook; the ONNX file stays as large, what becomes
-smaller is a format that stores indices. Convert the result with --weights plain: lane-safe rounding
-moves weights one by one, and would take them apart again.
+smaller is a format that stores indices: convert the result with --storage smallest. Rounding to
+integers keeps weights equal that are.
 
 examples:
   edgecv compress share m.onnx -o shared.onnx --bits 4

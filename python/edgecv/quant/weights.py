@@ -25,6 +25,7 @@ from edgecv.quant.rate import round_at
 from edgecv.quant.refine import Refiner
 from edgecv.quant.rounding import Limits, Rounded, round_rows
 from edgecv.quant.taps import BIAS_BITS, round_taps, tap_pairs
+from edgecv.quant.values import are_shared, round_values
 
 Floats = NDArray[np.float32]
 PLAIN_GROUP = 1
@@ -41,6 +42,7 @@ MOST_COARSE_LOSS_DB = 0.5  # of steps that were chosen for their bits, below rou
 # d pixels is taken as this to the power of d.
 NEIGHBOURS = 0.7
 _SWEEPS = 4
+_BY_VALUE = 2  # in what a memo is asked for
 _LEAST_FACTOR = 0.3  # below every factor of max|w| / qmax that rounding tries as a scale
 
 
@@ -98,6 +100,11 @@ class Layer:
     def is_depthwise(self) -> bool:
         """Whether each output channel reads one input channel."""
         return self.weights.ndim == 4 and self.weights.shape[3] == 1
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether weights of a channel share few values, which rounding keeps together."""
+        return not self.is_depthwise and are_shared(self.weights)
 
 
 @dataclass
@@ -224,7 +231,9 @@ def choose(layer: Layer, options: QuantOptions, node: str) -> Choice:
 
     if options.memo is None:
         return _finish(layer, make())
-    return _finish(layer, options.memo.find(layer, (is_forced, group, bits), make))
+    way = (_BY_VALUE,) if layer.is_shared else ()
+    asked = (*way, is_forced, group, bits)
+    return _finish(layer, options.memo.find(layer, asked, make))
 
 
 def lane_safe(layer: Layer, group: int, bits: int = 8) -> Choice:
@@ -257,9 +266,24 @@ def _rounded(layer: Layer, group: int, bits: int) -> Integers:
     if layer.is_depthwise:
         bounded = _taps(layer, bits) if group == TAPS_GROUP else None
         return bounded or _depthwise(layer, _nearest(layer, bits), bits)
-    found = _search(layer, group, bits)
+    found = _by_value(layer, group, bits) if layer.is_shared else _search(layer, group, bits)
     q = found.q.reshape(layer.weights.shape)
     return Integers(q, found.scale, group, sqnr_db(layer, q, found.scale))
+
+
+def _by_value(layer: Layer, group: int, bits: int) -> Rounded:
+    """Equal weights of a channel become equal integers."""
+    floor = scale_floor(layer.weights, layer.bias, layer.x, layer.y)
+    w = layer.weights if layer.weights.ndim == 4 else layer.weights[:, None, None, :]
+    oc, height, width, channels = w.shape
+    maps = lane_maps((height, width), channels, group) if group > PLAIN_GROUP else []
+    limits = Limits(2 ** (bits - 1) - 1, lane_bound(layer.input_range), maps)
+    parts: List[Rounded] = []
+    for index in range(layer.groups):
+        part = slice(index * (oc // layer.groups), (index + 1) * (oc // layer.groups))
+        h = np.tile(_importance(layer, index * channels, channels, 1, False)[0], height * width)
+        parts.append(round_values(w[part].reshape(oc // layer.groups, -1), h, floor[part], limits))
+    return _joined(parts)
 
 
 def _coarse(layer: Layer, group: int, step: float, price: float) -> Optional[Integers]:
@@ -296,9 +320,11 @@ def _search(
         h, covariance = _importance(layer, index * channels, channels, height * width, joint)
         block = w[part].reshape(per_group * rows, columns)
         parts.append(round_part(block, h, covariance, floor[part], limits, rows))
-    return Rounded(
-        np.concatenate([part.q for part in parts]), np.concatenate([part.scale for part in parts])
-    )
+    return _joined(parts)
+
+
+def _joined(parts: List[Rounded]) -> Rounded:
+    return Rounded(np.concatenate([p.q for p in parts]), np.concatenate([p.scale for p in parts]))
 
 
 def _importance(

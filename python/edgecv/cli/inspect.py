@@ -1,9 +1,11 @@
 """Show what is in an .ecv file: inputs, outputs, ops and sizes; with --plan the kernels that this
-machine runs, their packed weights and scratch, and the memory of a run.
+machine runs, their packed weights and scratch, and the memory of a run; with --constants how the
+file stores each constant.
 
 examples:
   edgecv inspect m.ecv
   edgecv inspect m.ecv --plan
+  edgecv inspect m.ecv --constants
   edgecv inspect m.ecv --json
 """
 
@@ -11,11 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List
 
 from edgecv.cli import console
 
 if TYPE_CHECKING:
+    from edgecv.format.records import Tensor
     from edgecv.infos import TensorInfo
     from edgecv.model import Model
 
@@ -24,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("model", help=".ecv file")
     parser.add_argument("--plan", action="store_true", help="op -> kernel -> packing -> scratch")
+    parser.add_argument(
+        "--constants", action="store_true", help="constant -> elements -> bytes in the file"
+    )
     parser.add_argument("--threads", type=int, help="threads to plan for (default: all allowed)")
     parser.add_argument("--isa", help="force an instruction set, e.g. reference")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -32,15 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints what the file and the plan hold."""
     import edgecv
+    from edgecv.format.reader import read
 
     with edgecv.load(args.model, threads=args.threads, isa=args.isa) as model:
+        constants = [t for t in read(Path(args.model).read_bytes()).tensors if t.constant]
         if args.json:
-            print(json.dumps(_document(model), indent=2))
+            print(json.dumps({**_document(model), "constants": _stored(constants)}, indent=2))
             return 0
-        _head(model)
+        _head(model, constants)
         if args.plan:
             _plan(model)
-        else:
+        if args.constants:
+            _constants(constants)
+        if not (args.plan or args.constants):
             _ops(model)
     return 0
 
@@ -57,8 +68,47 @@ def _port(info: TensorInfo) -> str:
     return text
 
 
-def _head(model: Model) -> None:
+def _raw_bytes(tensor: Tensor) -> int:
+    return 0 if tensor.data is None else int(tensor.data.nbytes)
+
+
+def _stored(constants: List[Tensor]) -> List[Dict[str, Any]]:
+    return [
+        {
+            "name": tensor.name,
+            "shape": tensor.shape,
+            "dtype": "" if tensor.data is None else str(tensor.data.dtype),
+            "raw_bytes": _raw_bytes(tensor),
+            "stored_bytes": tensor.stored,
+            "coding": tensor.coding or "raw",
+        }
+        for tensor in constants
+    ]
+
+
+def _constants(constants: List[Tensor]) -> None:
+    rows = [
+        (
+            one["name"],
+            _dims(one["shape"]),
+            one["dtype"],
+            f"{one['stored_bytes']:,}",
+            f"{8 * one['stored_bytes'] / tensor.elements:.2f}" if tensor.elements else "",
+            one["coding"],
+        )
+        for one, tensor in zip(_stored(constants), constants)
+    ]
+    header = ("constant", "elements", "dtype", "bytes", "bits each", "stored as")
+    console.table("", header, rows, right=(3, 4))
+
+
+def _head(model: Model, constants: List[Tensor]) -> None:
     info = model.info
+    coded = [tensor for tensor in constants if tensor.coding]
+    storage = f"{sum(tensor.stored for tensor in constants):,} bytes in the file"
+    if coded:
+        storage += f", {sum(map(_raw_bytes, constants)):,} decoded"
+        storage += f" ({len(coded)} of {len(constants)} are coded)"
     rows = [("input", _port(port)) for port in model.inputs]
     rows += [("output", _port(port)) for port in model.outputs]
     if model.preprocess is not None:
@@ -68,6 +118,7 @@ def _head(model: Model) -> None:
         rows.append(("labels", f"{len(model.labels)}"))
     rows += [
         ("file", f"{info['file_bytes']:,} bytes"),
+        ("constants", storage),
         ("multiply-accumulates", f"{info['macs'] / 1e6:,.1f} million a run"),
         ("activation memory", f"{model.arena_bytes:,} bytes a session"),
         ("packed weights", f"{info['packed_bytes']:,} bytes for {model.isa}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,36 @@ def test_int8_keeps_shared_weights(tmp_path: Path) -> None:
     assert small.stat().st_size < 0.72 * apart.stat().st_size
     want, got = answers(whole), answers(small)
     assert np.linalg.norm(got - want) < 0.04 * np.linalg.norm(want)
+
+
+def test_inspect_tells_how_constants_are_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, small = tmp_path / "raw.ecv", tmp_path / "small.ecv"
+    shared, _ = share(net(), bits=4)
+    edgecv.convert(shared, raw, list(pictures()))
+    edgecv.convert(shared, small, list(pictures()), storage="smallest")
+    totals = {}
+    for path in (raw, small):
+        capsys.readouterr()
+        assert main(["inspect", str(path), "--json"]) == 0
+        constants = json.loads(capsys.readouterr().out)["constants"]
+        kept = {t.name: t for t in read(path.read_bytes()).tensors if t.data is not None}
+        assert [c["name"] for c in constants] == list(kept)
+        for c in constants:
+            data = kept[c["name"]].data
+            assert data is not None
+            assert (c["raw_bytes"], c["dtype"]) == (data.nbytes, str(data.dtype))
+            assert (c["stored_bytes"] == c["raw_bytes"]) == (c["coding"] == "raw")
+        totals[path] = sum(c["stored_bytes"] for c in constants)
+        coded = [c for c in constants if c["coding"] != "raw"]
+        assert bool(coded) == (path == small)
+        assert main(["inspect", str(path), "--constants"]) == 0
+        text = capsys.readouterr().out
+        assert f"constants             {totals[path]:,} bytes in the file" in text
+        assert ("are coded)" in text) == (path == small)
+        assert all(f"{c['stored_bytes']:,}" in text and c["coding"] in text for c in constants)
+    assert totals[small] < totals[raw]
 
 
 @pytest.mark.parametrize("target", [26_000, 22_000])

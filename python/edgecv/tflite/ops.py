@@ -100,7 +100,9 @@ def _transpose_conv(t: Translator, op: Operator) -> None:
         cut = (size - 1) * stride + kernel - made
         if not -stride < cut < kernel:
             raise t.broken(op, f"cannot make {made} of {size}")
-        pads[axis], pads[axis + 2] = max(cut, 0) // 2, -(-max(cut, 0) // 2)
+        # Of an output smaller than VALID makes it, TFLite leaves out the end alone.
+        pads[axis] = max(cut, 0) // 2 if op.options["Padding"] == _SAME else 0
+        pads[axis + 2] = max(cut, 0) - pads[axis]
         extra[axis] = max(-cut, 0)
     inputs = [t.planar(source), t.real_constant(weights, (3, 0, 1, 2))]
     inputs += _bias(t, op, outputs, 2 if first else 3)

@@ -273,6 +273,24 @@ def test_transposed_convolution_of_mediapipe() -> None:
     assert shape != x
 
 
+@pytest.mark.parametrize(("padding", "pads"), [(0, [1, 1, 1, 1]), (1, [0, 0, 2, 2])])
+def test_ends_that_a_transposed_convolution_leaves_out(padding: int, pads: List[int]) -> None:
+    """TFLite finds the padding of the convolution from its output to its input: none for VALID."""
+    stored = read_model((DATA / "decode_float.tflite").read_bytes(), "m")
+    op = next(op for op in stored.operators if op.code == "TRANSPOSE_CONV")
+    kernel, source = (stored.tensors[index].shape for index in op.inputs[1:3])
+    stored.operators[:] = [op]
+    stored.inputs[:], stored.outputs[:] = op.inputs[2:3], op.outputs
+    strides = op.options["StrideH"], op.options["StrideW"]
+    full = [(source[i] - 1) * strides[i - 1] + kernel[i] - 2 for i in (1, 2)]
+    made = stored.tensors[op.outputs[0]]
+    made.shape = type(made.shape)([1, *full, made.shape[3]])
+    op.options["Padding"] = padding
+    nodes = Translator(stored, "m").run().graph.node
+    node = next(node for node in nodes if node.op_type == "ConvTranspose")
+    assert next(list(a.ints) for a in node.attribute if a.name == "pads") == pads
+
+
 def test_integers_of_4_bits() -> None:
     values = unpack_int4(bytes((0x21, 0x8F, 0x70)))
     assert values.dtype == np.int8

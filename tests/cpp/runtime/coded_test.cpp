@@ -1,6 +1,7 @@
 // Coded constants: decoded when a file is read, freed once they are packed, and readable all the
 // same.
 #include <cstring>
+#include <string>
 
 #include "check.h"
 #include "fixtures.h"
@@ -69,15 +70,38 @@ TEST(packed_constants_are_freed_and_still_readable) {
 TEST(what_run_reads_is_kept) {
   Coded coded("reference");
   const format::ParsedModel& file = coded.model->file();
+  int count = 0;
   for (uint32_t op = 0; op < file.ops.size(); ++op) {
     const uint32_t id = file.input_id(file.ops[op], 1);
     const runtime::Plan& plan = coded.model->plan();
     if (id == format::kAbsent || plan.steps[plan.first_step[op]].packed_bytes != 0) continue;
     CHECK(file.constants[id] != nullptr);
+    ++count;
   }
+  CHECK(count > 0);
   runtime::VerifyReport report;
   Error error;
   CHECK_EQ(runtime::verify_model(coded.model, &report, &error), Status::kOk);
+}
+
+TEST(every_failing_allocation_is_out_of_memory) {
+  int64_t total = 0;
+  for (int64_t k = -1; k < (total == 0 ? 1 : total); ++k) {
+    WITH_CONTEXT("allocation " + std::to_string(k));
+    edgecv_test::CountingAllocator counter;
+    counter.fail_at = k;
+    {
+      edgecv_test::LoadedModel loaded("../golden/coded", 1, nullptr, false, counter.get());
+      Status status = loaded.status;
+      runtime::VerifyReport report;
+      Error error;
+      if (status == Status::kOk) status = runtime::verify_model(loaded.model, &report, &error);
+      CHECK_EQ(status, k < 0 ? Status::kOk : Status::kOutOfMemory);
+    }
+    CHECK_EQ(counter.alive.load(), int64_t{0});
+    if (k < 0) total = counter.calls;
+  }
+  CHECK(total > 20);
 }
 
 TEST(decoded_bytes_have_a_limit) {

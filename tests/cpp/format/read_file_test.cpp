@@ -102,7 +102,9 @@ TEST(every_bit_flip_with_repaired_checksums_gives_a_status) {
     WITH_CONTEXT(name);
     const Bytes whole = format_test::load_file("golden/" + name);
     std::map<std::string, int> seen;
-    for (size_t bit = 0; bit < 8 * whole.size(); bit += edgecv_test::stride()) {
+    // Each time all constants of a coded file are decoded.
+    const size_t step = edgecv_test::stride() * (name == "coded.ecv" ? 5 : 1);
+    for (size_t bit = 0; bit < 8 * whole.size(); bit += step) {
       Bytes bytes = whole;
       bytes[bit / 8] ^= static_cast<uint8_t>(1u << bit % 8);
       format_test::repair_checksums(&bytes);
